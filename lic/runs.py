@@ -1,0 +1,131 @@
+"""What a training run needs beside its codec: loggers that end, checkpoints, a place to resume from."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate, to_absolute_path
+from lightning import Callback
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from lic.coding.checkpoint import CHECKPOINTS, check_resumable, find_checkpoint
+from lic.errors import UserError
+from lic.losses import check_lambda, lambda_warning
+from lic.tracking import wandb_mode
+
+METRICS_FILE = "metrics.csv"
+
+_log = logging.getLogger(__name__)
+
+
+def run_folder() -> Path:
+    """The folder that Hydra made for this run or job."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def in_sweep() -> bool:
+    """Whether this is a job of a sweep (``-m``)."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def checked_config(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as plain containers, fit for a checkpoint that the safe loader reads.
+
+    Raises:
+        UserError: an impossible λ, number of steps or EMA decay.
+    """
+    lmbda = check_lambda(cfg["lambda"])
+    if warning := lambda_warning(lmbda, cfg.distortion):
+        _log.warning(warning)
+    if not isinstance(steps := cfg.trainer.max_steps, int) or steps < 1:
+        raise UserError(f"trainer.max_steps must be a positive whole number, not {steps!r}.")
+    if cfg.ema is not None and not (isinstance(cfg.ema, float) and 0 < cfg.ema < 1):
+        raise UserError(f"ema must be a decay between 0 and 1 such as 0.999, or null, not {cfg.ema!r}.")
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(config, dict)
+    return config
+
+
+def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any]) -> str | None:
+    """The checkpoint that ``ckpt_path`` means; in a sweep, an unfinished job continues by itself.
+
+    Raises:
+        UserError: there is no such checkpoint, or it belongs to another model, λ or distortion.
+    """
+    folder = run_folder()
+    if cfg.ckpt_path is None:
+        own = folder / CHECKPOINTS / "last.ckpt"
+        if not (in_sweep() and own.is_file()):
+            return None
+        file = own
+    elif cfg.ckpt_path == "last":
+        try:
+            file = find_checkpoint(folder, names=("last",))
+        except UserError as error:
+            raise UserError(
+                f"{folder} has no {CHECKPOINTS}/last.ckpt to continue; give hydra.run.dir=FOLDER of the run to "
+                "continue, or ckpt_path=FOLDER to start a new run from its last checkpoint."
+            ) from error
+    else:
+        file = find_checkpoint(to_absolute_path(cfg.ckpt_path), names=("last", "best"))
+    check_resumable(file, config)
+    _log.info("Continuing from %s.", file)
+    return str(file)
+
+
+def callbacks(cfg: DictConfig) -> tuple[ModelCheckpoint, list[Callback]]:
+    """The checkpoints (best by validation R-D cost, and last), and all callbacks with them."""
+    checkpoint = ModelCheckpoint(
+        dirpath=run_folder() / CHECKPOINTS,
+        filename="best",
+        monitor="val/rd_cost",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    averaging = [EMAWeightAveraging(decay=cfg.ema, use_buffers=False)] if cfg.ema else []
+    return checkpoint, [*averaging, checkpoint]
+
+
+@contextmanager
+def loggers(cfg: DictConfig, config: dict[str, Any]) -> Iterator[list[Logger]]:
+    """The chosen loggers, told the configuration and finished however the block ends.
+
+    Without ``finish``, W&B would continue one job's run in the next job of the same process.
+    """
+    folder = run_folder()
+    _set_aside(folder / METRICS_FILE)
+    made: list[Logger] = []
+    exit_code = 1
+    try:
+        for name, node in cfg.logger.items():
+            made.append(instantiate(node, **(_wandb_options(folder) if name == "wandb" else {})))
+            if name != "csv":
+                made[-1].log_hyperparams(config)
+        yield made
+        exit_code = 0
+    finally:
+        if "wandb" in cfg.logger:
+            import wandb  # noqa: PLC0415 - half a second that other loggers need not wait
+
+            wandb.finish(exit_code=exit_code)
+
+
+def _wandb_options(folder: Path) -> dict[str, Any]:
+    return {
+        "name": folder.name,
+        "group": folder.parent.name if in_sweep() else None,
+        "mode": wandb_mode(),
+    }
+
+
+def _set_aside(metrics: Path) -> None:
+    """Keep the values of an earlier part of this run: Lightning's logger deletes what it finds."""
+    if metrics.exists():
+        earlier = len(list(metrics.parent.glob("metrics.*.csv")))
+        metrics.rename(metrics.with_name(f"metrics.{earlier + 1}.csv"))
