@@ -26,6 +26,7 @@ def main(cfg: DictConfig) -> float:
     from lic.evaluation.evaluate import evaluate, some_pictures
     from lic.evaluation.summary import add_classical, summarize
 
+    runs.quieten()
     allocator.tune()
     seed_everything(cfg.seed, verbose=False)
     folder = runs.run_folder()

@@ -1,6 +1,7 @@
 """What a training run needs beside its codec: loggers that end, checkpoints, a place to resume from."""
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate, to_absolute_path
 from lightning import Callback
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,6 +23,35 @@ from lic.tracking import wandb_mode
 METRICS_FILE = "metrics.csv"
 
 _log = logging.getLogger(__name__)
+
+_NOT_FOR_USERS = (
+    "Experiment logs directory .* exists",  # Hydra made the folder; an earlier metrics.csv is set aside
+    "You're resuming from a checkpoint that ended before the epoch",  # our batches are numbered by step
+    ".*isinstance\\(treespec, LeafSpec\\)",  # between Lightning and torch
+    ".*does not have many workers",
+    ".*`ModelCheckpoint`.*is not empty",
+)
+
+
+def quieten() -> None:
+    """Leave what people need of Lightning's messages: warnings, once, in Hydra's format."""
+    logging.getLogger("lightning.pytorch").handlers.clear()  # Hydra's root logger prints them already
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in _NOT_FOR_USERS:
+        warnings.filterwarnings("ignore", message)
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar without the epoch: the training data never end."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return "Training"
+
+    def get_metrics(self, *args: Any) -> dict[str, Any]:
+        """The values shown beside the bar, without the logger's version number."""
+        metrics = super().get_metrics(*args)
+        metrics.pop("v_num", None)
+        return metrics
 
 
 def run_folder() -> Path:
@@ -89,7 +119,7 @@ def callbacks(cfg: DictConfig) -> tuple[ModelCheckpoint, list[Callback]]:
         enable_version_counter=False,
     )
     averaging = [EMAWeightAveraging(decay=cfg.ema, use_buffers=False)] if cfg.ema else []
-    return checkpoint, [*averaging, checkpoint]
+    return checkpoint, [*averaging, checkpoint, ProgressBar()]
 
 
 @contextmanager
@@ -117,10 +147,13 @@ def loggers(cfg: DictConfig, config: dict[str, Any]) -> Iterator[list[Logger]]:
 
 
 def _wandb_options(folder: Path) -> dict[str, Any]:
+    import wandb  # noqa: PLC0415
+
     return {
         "name": folder.name,
         "group": folder.parent.name if in_sweep() else None,
         "mode": wandb_mode(),
+        "settings": wandb.Settings(quiet=True, show_info=False),
     }
 
 

@@ -43,7 +43,7 @@ def register_resolvers() -> None:
 
 def _sweep_name() -> str:
     overrides = [a for a in sys.argv[1:] if "=" in a and not a.startswith(("-", "hydra"))]
-    return _folder_name(",".join(sorted(overrides)))
+    return _folder_name(",".join(overrides))
 
 
 def _folder_name(overrides: str) -> str:
@@ -113,9 +113,13 @@ class SweepSummary(Callback):
         folder = Path(config.hydra.sweep.dir)
         jobs = sorted(status.parent for status in folder.glob(f"*/{STATUS_FILE}"))
         states = {job: read_status(job) for job in jobs}
-        if any(state.get("status") == "done" for state in states.values()):
-            add_classical(folder)
-            summarize(folder, track="wandb" in str(config.get("logger")))
+        try:
+            if any(state.get("status") == "done" for state in states.values()):
+                add_classical(folder)
+                summarize(folder, track="wandb" in config.logger)
+        except Exception:  # Hydra would turn it into a warning
+            _log.exception("The jobs are done, but their summary failed; `lic report %s` tries again.", folder)
+            sys.exit(1)
         failed = {job: s.get("error", "it did not finish") for job, s in states.items() if s["status"] != "done"}
         for job_folder, error in failed.items():
             print(f"Failed: {job_folder}: {error}", file=sys.stderr)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from platformdirs import user_cache_dir
 from rich.progress import track
 
@@ -68,7 +67,7 @@ class CachedImages:
         _report("unreadable", unreadable, len(images))
         if not len(self):
             raise UserError(
-                f"None of the {len(images)} training images can be used: {len(unreadable)} are unreadable and "
+                f"None of the {len(images)} training images can be used: {len(unreadable)} are unreadable, "
                 f"{len(small)} too small; give others, or a data.patch_size below {patch_size}."
             )
 
@@ -89,13 +88,12 @@ class CachedImages:
         batch = np.empty((count, 3, size, size), np.uint8)
         chosen = rng.integers(len(self), size=count)
         corners = rng.integers(self._shapes[chosen] - size + 1)
-        for patch, i, (top, left) in zip(batch, chosen, corners, strict=True):
+        mirrored = rng.random(count) < 0.5
+        for patch, i, (top, left), mirror in zip(batch, chosen, corners, mirrored, strict=True):
             height, width = self._shapes[i]
             image = self._pixels[self._offsets[i] :][: 3 * height * width].reshape(3, height, width)
-            patch[:] = image[:, top : top + size, left : left + size]
-        for patch in torch.from_numpy(batch).unbind():  # torch mirrors bytes 10 times faster than numpy
-            if rng.random() < 0.5:
-                patch.copy_(patch.flip(-1))
+            crop = image[:, top : top + size, left : left + size]
+            patch[:] = crop[:, :, ::-1] if mirror else crop
         return batch
 
 

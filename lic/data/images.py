@@ -86,7 +86,7 @@ def write_png(path: str | os.PathLike[str], image: Pixels) -> None:
 def to_float(x: Tensor) -> Tensor:
     """Scale uint8 pixels 0…255 to float32 in 0…1, on the device and in the memory layout of ``x``."""
     assert x.dtype == torch.uint8, x.dtype
-    return x.float().div_(255)
+    return x / 255
 
 
 def to_uint8(x: Tensor) -> Tensor:

@@ -51,7 +51,8 @@ class ImageData(LightningDataModule):
         download: Fetch what is missing of a published set.
         batch_size: Patches per batch (and per process, if there are several).
         patch_size: Side of the training patches in pixels.
-        num_workers: Processes that load; 0 loads in the training process. No batch depends on it.
+        num_workers: Processes that make training patches; no batch depends on their number. Synthetic ones
+            need some; crops from a cache that fits in memory come fastest from the training process (0).
         seed: Batch ``k`` of process ``r`` is a pure function of ``(seed, r, k)``.
 
     Raises:
@@ -70,7 +71,7 @@ class ImageData(LightningDataModule):
         download: bool = False,
         batch_size: int = 8,
         patch_size: int = 256,
-        num_workers: int = 2,
+        num_workers: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -118,6 +119,12 @@ class ImageData(LightningDataModule):
         """
         images = _WholeImages(self._image_set("valid"))
         return DataLoader(images, batch_size=None, generator=torch.Generator())
+
+    @property
+    def test_name(self) -> str:
+        """What the test images are called in reports: the set's name, or that of their folder."""
+        test = self._sources["test"]
+        return Path(test).name if isinstance(test, str) else self._name
 
     @property
     def test_set(self) -> ImageSet:

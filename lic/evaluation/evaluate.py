@@ -58,7 +58,7 @@ def evaluate(
 def evaluate_classical(name: str, images: ImageSet, folder: Path, data: str) -> list[TestResult]:
     """One result per quality of a classical codec, each in a folder of its own."""
     return [
-        evaluate(codec, images, folder / CLASSICAL / f"{name}-{codec.info.setting.split()[-1]}", data)
+        evaluate(codec, images, folder / f"{name}-{codec.info.setting.split()[-1]}", data)
         for codec in classical_codecs(name)
     ]
 

@@ -21,10 +21,10 @@ ORIGINALS, RECONSTRUCTIONS = "originals", "reconstructions"
 class Row:
     """One image, coded to a file and decoded from it.
 
-    ``file`` is the image's name in its set, without a suffix. ``bpp`` is 8 · bytes of the whole file / original pixels. ``estimated_bpp`` is the rate that the
-    likelihoods promise; it is NaN where a codec has none. Qualities compare 8-bit pixels. ``ms_ssim``
-    is NaN for images too small for five scales (a side under 161 pixels). ``psnr`` and ``ms_ssim_db`` are
-    inf for an image that comes back without any loss.
+    ``file`` is the image's name in its set, without a suffix. ``bpp`` is 8 · bytes of the whole file /
+    original pixels. ``estimated_bpp`` is the rate that the likelihoods promise; it is NaN where a codec has
+    none. Qualities compare 8-bit pixels. ``ms_ssim`` is NaN for images too small for five scales (a side
+    under 161 pixels). ``psnr`` and ``ms_ssim_db`` are inf for an image that comes back without any loss.
     """
 
     file: str

@@ -24,7 +24,8 @@ def summarize(folder: Path, track: bool = False) -> Path:
         UserError: there is no result below ``folder``.
     """
     points = collect([folder])
-    write_rd_csv(folder / RD_FILE, points)
+    classical = folder / CLASSICAL
+    write_rd_csv(folder / RD_FILE, [point for point in points if classical not in point.run.parents])
     report = folder / REPORT_FILE
     write_report([folder], report, title=folder.resolve().name)
     console = Console()
@@ -49,3 +50,5 @@ def add_classical(folder: Path) -> None:
                 continue
             measured.add((data.test_name, name))
             evaluate_classical(name, data.test_set, folder / CLASSICAL / data.test_name, data.test_name)
+    if (folder / CLASSICAL).is_dir():
+        write_rd_csv(folder / CLASSICAL / RD_FILE, collect([folder / CLASSICAL]))

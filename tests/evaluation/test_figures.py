@@ -1,0 +1,38 @@
+import math
+from pathlib import Path
+
+import pytest
+
+from lic.evaluation.figures import AXES, Axis, colours, rd_figure
+from lic.evaluation.points import collect, curves
+
+from .conftest import MakeRun, learned
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_a_trace_per_curve(sweep: Path, axis: Axis) -> None:
+    all_curves = curves(collect([sweep]))
+    figure = rd_figure(all_curves, axis)
+    assert [trace.name for trace in figure.data] == ["resnet · subpixel", "JPEG"]
+    assert [trace.line.dash for trace in figure.data] == ["solid", "dash"]
+    assert [len(trace.x) for trace in figure.data] == [2, 3]
+    assert figure.data[0].customdata[1][1] == "λ = 10"
+
+
+def test_what_cannot_be_drawn_keeps_its_trace(sweep: Path, make_run: MakeRun) -> None:
+    make_run("sweep/lossless", learned("lossless", 5), 9, math.inf)
+    figure = rd_figure(curves(collect([sweep])), AXES[0])
+    assert [len(trace.x) for trace in figure.data] == [0, 2, 3]
+
+
+def test_names_are_no_markup(make_run: MakeRun) -> None:
+    folder = make_run("run", learned("<a href='x'>name</a>", 5), 1, 30)
+    trace = rd_figure(curves(collect([folder])), AXES[0]).data[0]
+    assert "<" not in trace.name and "<" not in trace.customdata[0][0]
+
+
+def test_colours_repeat_only_when_they_must(make_run: MakeRun, tmp_path: Path) -> None:
+    for i in range(10):
+        make_run(f"run{i}", learned(f"curve {i}", 5), 1, 30)
+    chosen = colours(curves(collect([tmp_path])))
+    assert len(set(chosen[:8])) == 8 and chosen[8] == chosen[0]

@@ -1,0 +1,244 @@
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import plotly.offline
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from lic.errors import UserError
+from lic.evaluation.report import write_report
+
+from .conftest import MakeRun, learned
+
+EVIL = ("<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "{{ 7 * 7 }} & “λ” 蜂 <b>")
+
+
+def own_part(report: Path) -> str:
+    """The page without plotly's library."""
+    return report.read_text("utf-8").replace(plotly.offline.get_plotlyjs(), "")
+
+
+@pytest.fixture
+def evil_sweep(sweep: Path, make_run: MakeRun) -> Path:
+    """A sweep in which every name is hostile, beside friendly curves, one of them lossless."""
+    tag, script, template = EVIL
+    make_run(
+        "sweep/evil <i>", learned(tag, 5), 0.3, 28, data=script, images=[template, "<b>bold"], pictures=True
+    )
+    make_run("sweep/lossless", learned("lossless", 5), 9, math.inf, 1.0)
+    failed = sweep / "lambda=20/status.json"
+    failed.write_text(json.dumps({"status": "failed", "error": f"{tag} {script}"}))
+    return sweep
+
+
+def test_no_result_is_a_sentence_and_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="evaluate a run first"):
+        write_report([tmp_path], tmp_path / "report.html", "nothing")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_the_page_says_what_was_measured(sweep: Path) -> None:
+    write_report([sweep], sweep / "report.html", "demo")
+    page = own_part(sweep / "report.html")
+    for text in (
+        "<title>demo</title>", "photos, 2 images", "5 points on 2 curves", "1 job failed", "lambda=20",
+        "the loss is not finite", "λ = 10", "quality 90", "classical/jpeg-50", "6\u202f000\u202f000",
+        "8 × bytes of the complete file ÷ pixels", "the reference of the BD-rates",
+    ):  # fmt: skip
+        assert text in page, text
+    assert re.search(r"BD-rate against JPEG: −\d+\.\d % on PSNR \(29\.0 to 32\.0 dB\)", page)
+
+
+def test_undefined_bd_rates_are_said(make_run: MakeRun, sweep: Path) -> None:
+    make_run("sweep/lone", learned("one point", 5), 0.3, 30)
+    make_run("sweep/far-1", learned("far", 5), 0.3, 60, 0.9999)
+    make_run("sweep/far-2", learned("far", 10), 0.4, 70, 0.99999)
+    make_run("sweep/kodak", learned("elsewhere", 5), 0.4, 70, data="kodak")
+    write_report([sweep], sweep / "report.html", "demo")
+    page = own_part(sweep / "report.html")
+    assert "no BD-rate: one point is no curve" in page
+    assert "no overlap on PSNR, no overlap on MS-SSIM" in page
+    assert "no BD-rate: JPEG was not measured on this data" in page
+
+
+@pytest.mark.parametrize("psnr", [30.0, math.inf])
+@pytest.mark.parametrize("ms_ssim", [0.9, 1.0, math.nan])
+def test_a_single_point_makes_a_page(make_run: MakeRun, psnr: float, ms_ssim: float) -> None:
+    folder = make_run("run", learned("net", 5), 1, psnr, ms_ssim)
+    write_report([folder], folder / "report.html", "one")
+    assert "1 point on 1 curve" in own_part(folder / "report.html")
+
+
+def test_names_never_become_markup_and_nothing_is_fetched(evil_sweep: Path) -> None:
+    write_report([evil_sweep], evil_sweep / "report.html", EVIL[0])
+    page = own_part(evil_sweep / "report.html")
+    for name in ("<img src=x", "</script><script>", "<b>bold", "evil <i>", "49 &"):
+        assert name not in page
+    assert "connect-src" not in page and "default-src 'none'" in page
+    assert not re.search(r"https?:|//[a-z]+\.", page)
+    assert str(evil_sweep) not in page
+
+
+# ---- in the browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                  "--disable-component-update", "--disable-sync", "--no-first-run"],
+        )  # fmt: skip
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open a report; at the end of the test there must have been no complaint and no request."""
+    complaints: list[str] = []
+    pages: list[Page] = []
+
+    def open_page(report: Path, width: int = 1280, scheme: str = "light") -> Page:
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+        pages.append(page)
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith(("file:", "data:", "blob:")) or complaints.append(request.url)
+            ),
+        )
+        page.goto(report.resolve().as_uri())
+        page.wait_for_function(
+            "[...document.querySelectorAll('.chart')].every(c => c.querySelector('.point'))"
+        )
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert complaints == []
+
+
+@pytest.mark.browser
+def test_curves_and_the_logarithmic_axis(sweep: Path, visit: Callable[..., Page]) -> None:
+    write_report([sweep], sweep / "report.html", "demo")
+    page = visit(sweep / "report.html")
+    assert page.locator(".chart").count() == 2
+    for i in range(2):
+        chart = page.locator(".chart").nth(i)
+        assert chart.locator(".scatterlayer .trace").count() == 2
+        assert chart.locator(".scatterlayer .point").count() == 5
+    axes = "[...document.querySelectorAll('.chart')].map(c => c._fullLayout.xaxis.type)"
+    assert page.evaluate(axes) == ["linear", "linear"]
+    page.click("#log")
+    page.wait_for_function(f"{axes}.every(type => type === 'log')")
+    assert page.get_attribute("#log", "aria-pressed") == "true"
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"{axes}.every(type => type === 'linear')")
+
+
+@pytest.mark.browser
+def test_hover_and_legend(sweep: Path, visit: Callable[..., Page]) -> None:
+    write_report([sweep], sweep / "report.html", "demo")
+    page = visit(sweep / "report.html")
+    box = page.locator(".chart").first.locator(".scatterlayer .point").nth(1).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    label = page.locator(".chart").first.locator(".hoverlayer .hovertext")
+    label.wait_for()
+    for text in ("resnet · subpixel", "λ = 10", "0.4000 bpp", "32.00 dB"):
+        assert text in (label.text_content() or "")
+    page.click(".legend button >> nth=1")
+    page.wait_for_function("document.querySelectorAll('.scatterlayer .trace').length === 2")
+
+
+@pytest.mark.browser
+def test_slider_menus_and_zoom(sweep: Path, visit: Callable[..., Page]) -> None:
+    write_report([sweep], sweep / "report.html", "demo")
+    page = visit(sweep / "report.html")
+    split = "parseFloat(document.getElementById('right-layer').style.clipPath.split(' ').pop())"
+    assert page.evaluate(split) == 50
+    page.focus("#split")
+    page.keyboard.press("End")
+    assert page.evaluate(split) == 100
+    page.fill("#split", "50")
+    stage = page.locator("#stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + 20
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - box["width"] / 4, y, steps=3)
+    page.mouse.up()
+    assert page.evaluate(split) == pytest.approx(25, abs=1)
+
+    assert page.text_content("#left-label") == "Original"
+    assert page.text_content("#right-caption") == "0.2200 bpp · PSNR 30.00 dB · MS-SSIM 0.9400"
+    before = page.get_attribute("#right-image", "src")
+    page.select_option("#right", label="JPEG, quality 90")
+    page.select_option("#image", label="boat")
+    assert page.text_content("#right-label") == "JPEG, quality 90"  # the codec stays when the image changes
+    assert page.text_content("#right-caption") == "1.8000 bpp · PSNR 35.00 dB · MS-SSIM 0.9900"
+    assert page.get_attribute("#right-image", "src") != before
+    assert page.evaluate("document.getElementById('right-image').naturalWidth") == 40
+
+    page.click("#actual")
+    assert page.text_content("#zoom") == "100 %"
+    stage.focus()
+    page.keyboard.press("+")
+    assert page.text_content("#zoom") == "150 %"
+    place = page.get_attribute("#left-image", "style")
+    page.keyboard.press("ArrowLeft")
+    moved = page.get_attribute("#left-image", "style")
+    assert moved != place and moved == page.get_attribute("#right-image", "style")
+
+
+@pytest.mark.browser
+def test_hostile_names_are_shown_as_text(evil_sweep: Path, visit: Callable[..., Page]) -> None:
+    write_report([evil_sweep], evil_sweep / "report.html", EVIL[0])
+    page = visit(evil_sweep / "report.html")
+    tag, script, template = EVIL
+    assert page.title() == tag and page.text_content("h1") == tag
+    assert f"{tag} · {script}" in page.locator(".legend").inner_text()
+    assert f"{tag} {script}" in page.locator(".failed").inner_text()
+    assert "evil <i>" in page.locator("table").inner_text()
+    scenes = page.locator("#image option").all_text_contents()
+    assert f"{template} · {script}" in scenes
+    page.select_option("#image", label=f"{template} · {script}")
+    assert page.text_content("#right-label") == f"{tag} · {script}, λ = 5"
+    assert page.locator("img[src=x]").count() == 0
+    chart = page.locator(".chart").first
+    points = chart.locator(".scatterlayer .point")
+    box = points.first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    chart.locator(".hoverlayer .hovertext").wait_for()
+    assert f"{tag} · {script}" in (chart.locator(".hoverlayer .hovertext").text_content() or "")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_fits_the_screen(evil_sweep: Path, visit: Callable[..., Page], width: int, scheme: str) -> None:
+    write_report([evil_sweep], evil_sweep / "report.html", "A long title " * 12 + "x" * 120)
+    page = visit(evil_sweep / "report.html", width, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    ink, paper = page.evaluate(
+        "[getComputedStyle(document.querySelector('.chart text')).fill,"
+        " getComputedStyle(document.querySelector('.card')).backgroundColor]"
+        ".map(colour => colour.match(/[0-9.]+/g).slice(0, 3).reduce((sum, c) => sum + Number(c), 0))"
+    )
+    assert abs(ink - paper) > 250  # axis labels stand out

@@ -1,0 +1,42 @@
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lic.errors import UserError
+from lic.evaluation.result import CodecInfo, Row, TestResult as Result
+
+ROW = Row("蜂 & bee", 40, 24, 30, 0.25, math.nan, 30.0, math.nan, math.nan, 0.1, 0.2)
+CODEC = CodecInfo("JPEG", "quality 10", False, "jpeg")
+
+
+def result(*rows: Row) -> Result:
+    return Result(CODEC, "фото", rows)
+
+
+def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+    saved = result(ROW, replace(ROW, psnr=math.inf, ms_ssim=1.0, ms_ssim_db=math.inf, estimated_bpp=0.24))
+    saved.save(tmp_path / "test.json")
+    text = (tmp_path / "test.json").read_text("utf-8")
+    assert "NaN" not in text and set(json.loads(text)) >= {"mean", "rows"}
+    loaded = Result.load(tmp_path / "test.json")
+    assert repr(loaded) == repr(saved)  # NaN equals NaN there
+    assert repr(loaded.mean) == repr(saved.mean)
+
+
+def test_a_mean_leaves_out_what_is_not_finite() -> None:
+    mean = result(ROW, replace(ROW, psnr=34.0), replace(ROW, psnr=math.inf)).mean
+    assert mean["psnr"] == 32
+    assert math.isnan(mean["estimated_bpp"])
+    assert result(replace(ROW, psnr=math.inf)).mean["psnr"] == math.inf
+    assert math.isnan(result().mean["bpp"])
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"codec": {}, "data": "x", "rows": [3]}', "\ud800"])
+def test_anything_else_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "test.json"
+    file.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(UserError, match=r"test\.json is not a test result"):
+        Result.load(file)
