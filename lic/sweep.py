@@ -12,11 +12,13 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -32,25 +34,42 @@ _log = logging.getLogger(__name__)
 
 
 def register_resolvers() -> None:
-    """``${sweep_name:}`` names a sweep's folder after its command, ``${job_name:OVERRIDES}`` a job's.
+    """Names of folders, for ``hydra.sweep.dir`` and ``hydra.sweep.subdir``.
 
-    The same command then finds its folder again. The sweep's name is looked up once, in the process that
-    starts the sweep; Hydra hands the cached value on to the jobs.
+    ``${sweep_name:}`` is made of the command's overrides, so that the same command finds its folder again;
+    ``${job_name:${hydra.overrides.task},${swept_keys:}}`` of what differs between the jobs. What depends on
+    the command is looked up once, in the process that starts the sweep; Hydra hands it on to the jobs.
     """
     OmegaConf.register_new_resolver("sweep_name", _sweep_name, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("job_name", _folder_name, replace=True)
+    OmegaConf.register_new_resolver("swept_keys", _swept_keys, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("job_name", _job_name, replace=True)
+
+
+def _command() -> list[Override]:
+    overrides = [a for a in sys.argv[1:] if "=" in a and not a.startswith("-")]
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    return [o for o in parsed if not o.get_key_element().lstrip("+~").startswith("hydra")]
 
 
 def _sweep_name() -> str:
-    overrides = [a for a in sys.argv[1:] if "=" in a and not a.startswith(("-", "hydra"))]
-    return _folder_name(",".join(overrides))
+    return _folder_name(o.input_line or "" for o in _command())
 
 
-def _folder_name(overrides: str) -> str:
+def _swept_keys() -> list[str]:
+    return [o.get_key_element() for o in _command() if o.is_sweep_override()]
+
+
+def _job_name(overrides: Sequence[str], swept: Sequence[str]) -> str:
+    """The swept overrides; all of them where a sweeper of its own varies others."""
+    return _folder_name([o for o in overrides if o.split("=")[0] in swept] or overrides)
+
+
+def _folder_name(overrides: Iterable[str]) -> str:
     """A folder name that needs no quoting in a shell or in a Hydra override."""
-    name = re.sub(r"[^\w.+-]+", "_", overrides.replace("=", "-")).strip("_.") or "default"
+    text = ",".join(overrides)
+    name = re.sub(r"[^\w.+-]+", "_", text.replace("=", "-")).strip("_.") or "default"
     if len(name) > _LONGEST_NAME:
-        name = f"{name[:_LONGEST_NAME]}_{hashlib.sha256(overrides.encode()).hexdigest()[:8]}"
+        name = f"{name[:_LONGEST_NAME]}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return name
 
 

@@ -35,15 +35,18 @@ def wandb_mode() -> str:
         return mode
     import wandb  # noqa: PLC0415
 
-    configured: str = wandb.setup().settings.mode
-    if configured != "online":
-        return configured
+    settings = wandb.setup().settings
+    if settings.mode != "online":
+        return settings.mode
+    silent, settings.silent = settings.silent, True  # or login asks the server for the name to greet
     try:
         if wandb.login(prompt=False, verify=False):
             return "online"
     except (wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
         message = f"The API key for W&B is unusable ({error}); run `wandb login` or set WANDB_MODE=offline."
         raise UserError(message) from error
+    finally:
+        settings.silent = silent
     _say_offline()
     return "offline"
 

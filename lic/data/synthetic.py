@@ -72,7 +72,7 @@ class _Leaves:
 
 def _fall(rng: np.random.Generator, size: int) -> _Leaves:
     """Draw the leaves. Pictures differ in how fine their finest leaves are, as photographs do."""
-    smallest, largest = np.exp(rng.uniform(np.log(1.5), np.log(size / 9))), 0.75 * size
+    smallest, largest = np.exp(rng.uniform(np.log(1.5), np.log(1.5 + size / 9))), 0.75 * size
     # density r^-3 between the two radii, by inverting the distribution function
     span = smallest**-2 - largest**-2
     count = 2 + int(_LAYERS * size**2 * span / (2 * np.pi * np.log(largest / smallest)))

@@ -1,0 +1,137 @@
+import logging
+import multiprocessing
+import pickle
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lic.data import CachedImages, ImageFolder, read_image, write_png
+from lic.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LIC_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for i, shape in enumerate([(40, 50, 3), (32, 32, 3), (60, 33, 3)]):
+        write_png(tmp_path / "photos" / f"{i}.png", rng.integers(0, 256, shape, dtype=np.uint8))
+    return tmp_path / "photos"
+
+
+def test_patches_are_crops_and_half_are_mirrored(photos: Path) -> None:
+    patches = CachedImages(ImageFolder(photos), 32).patches(np.random.default_rng(0), 400, 32)
+    assert patches.shape == (400, 3, 32, 32) and patches.dtype == np.uint8
+    windows = {}
+    for path in photos.iterdir():
+        image = read_image(path).transpose(2, 0, 1)
+        for y in range(image.shape[1] - 31):
+            for x in range(image.shape[2] - 31):
+                crop = image[:, y : y + 32, x : x + 32]
+                windows[crop.tobytes()] = path.name, y, x, False
+                windows[crop[:, :, ::-1].tobytes()] = path.name, y, x, True
+    seen = [windows[patch.tobytes()] for patch in patches]
+    assert 150 < sum(mirrored for *_, mirrored in seen) < 250
+    assert {name for name, *_ in seen} == {"0.png", "1.png", "2.png"}
+    corners = {(y, x) for name, y, x, _ in seen if name == "0.png"}
+    assert {y for y, _ in corners} == set(range(9)) and {x for _, x in corners} == set(range(19))
+
+
+def test_images_are_decoded_once(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    CachedImages(ImageFolder(photos), 32)
+    files = sorted(cache.iterdir())
+    assert [path.suffix for path in files] == [".json", ".rgb"]
+    assert files[1].stat().st_size == sum(3 * h * w for h, w in [(40, 50), (32, 32), (60, 33)])
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageFolder, "__getitem__", lambda *_: pytest.fail("decoded again"))
+        CachedImages(ImageFolder(photos), 24)
+    write_png(photos / "3.png", np.zeros((32, 32, 3), np.uint8))
+    assert len(CachedImages(ImageFolder(photos), 32)) == 4
+    assert len(list(cache.iterdir())) == 4
+
+
+def test_unusable_images_are_named_and_skipped_each_time(
+    photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (photos / "bad.png").write_bytes((photos / "0.png").read_bytes()[:200])
+    write_png(photos / "tiny.png", np.zeros((31, 90, 3), np.uint8))
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            assert len(CachedImages(ImageFolder(photos), 32)) == 3
+        assert [record.getMessage() for record in caplog.records] == [
+            "Skipped 1 of 5 training images, smaller than the patches of 32 pixels: tiny",
+            "Skipped 1 of 5 training images, unreadable: bad",
+        ]
+
+
+def test_refused_when_no_image_is_left(photos: Path) -> None:
+    (photos / "bad.png").write_bytes(b"bad")
+    with pytest.raises(UserError, match="None of the 4 training images .* 1 are unreadable, 3 too small"):
+        CachedImages(ImageFolder(photos), 64)
+
+
+def test_all_images_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"bad")
+    with pytest.raises(UserError, match="None of the 1 training images"):
+        CachedImages(ImageFolder(tmp_path), 8)
+
+
+def test_unwritable_cache(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("LIC_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(UserError, match="LIC_CACHE"):
+        CachedImages(ImageFolder(photos), 32)
+
+
+def test_an_interrupted_build_leaves_nothing(
+    photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lic.data.cache.write_text", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            CachedImages(ImageFolder(photos), 32)
+    assert not list(cache.glob("*.json"))
+    assert len(CachedImages(ImageFolder(photos), 32)) == 3
+
+
+def test_a_pickled_cache_carries_no_pixels(photos: Path) -> None:
+    images = CachedImages(ImageFolder(photos), 32)
+    expected = images.patches(np.random.default_rng(0), 4, 32)
+    data = pickle.dumps(images)
+    assert len(data) < 2000
+    assert (pickle.loads(data).patches(np.random.default_rng(0), 4, 32) == expected).all()
+
+
+def _build_at(barrier: Barrier, photos: Path, sums: "Queue[int]") -> None:
+    barrier.wait()
+    images = CachedImages(ImageFolder(photos), 32)
+    sums.put(int(images.patches(np.random.default_rng(0), 64, 32).astype(int).sum()))
+
+
+def test_two_processes_may_build_at_once(photos: Path, cache: Path) -> None:
+    rng = np.random.default_rng(1)
+    for i in range(20):
+        write_png(photos / f"more{i}.png", rng.integers(0, 256, (128, 128, 3), dtype=np.uint8))
+    context = multiprocessing.get_context("fork")
+    barrier, sums = context.Barrier(2), context.Queue()
+    processes = [context.Process(target=_build_at, args=(barrier, photos, sums)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    found = [sums.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(60)
+    images = CachedImages(ImageFolder(photos), 32)
+    assert len(images) == 23
+    assert found == [int(images.patches(np.random.default_rng(0), 64, 32).astype(int).sum())] * 2
+    assert len(list(cache.iterdir())) == 2

@@ -1,0 +1,260 @@
+import itertools
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from torch import Tensor, nn
+
+from lic.data import BuiltinPhotos, DeadLeaves, ImageData, ImageFolder, write_png
+from lic.data.module import _CHOICES, SPLITS
+from lic.errors import UserError
+
+CONF = Path(__file__).parents[2] / "conf" / "data"
+SETS = sorted(path.stem for path in CONF.glob("[!_]*.yaml"))
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("LIC_DATA", raising=False)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        folder = ("train", "valid", "test")[min(i % 6, 2)] if i < 6 else "train"
+        write_png(
+            tmp_path / "photos" / folder / f"{i}.png", rng.integers(0, 256, (24 + i, 40, 3), dtype=np.uint8)
+        )
+    return tmp_path / "photos"
+
+
+def at_step(data: ImageData, step: int, rank: int = 0) -> ImageData:
+    data.trainer = cast(Any, SimpleNamespace(global_step=step, global_rank=rank))
+    return data
+
+
+def take(data: ImageData, count: int) -> list[Tensor]:
+    return list(itertools.islice(data.train_dataloader(), count))
+
+
+def same(a: list[Tensor], b: list[Tensor]) -> bool:
+    return len(a) == len(b) and all(x.equal(y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_batches_depend_on_seed_rank_and_number_only(photos: Path, synthetic: bool) -> None:
+    def data(**changes: Any) -> ImageData:
+        train = DeadLeaves() if synthetic else str(photos / "train")
+        return ImageData(train=train, batch_size=2, patch_size=16, **({"seed": 3} | changes))
+
+    batches = take(data(), 7)
+    assert batches[0].shape == (2, 3, 16, 16) and batches[0].dtype == torch.uint8
+    assert len({batch.numpy().tobytes() for batch in batches}) == 7
+    for workers in (0, 1, 2, 3):
+        assert same(take(data(num_workers=workers), 7), batches)
+    for workers in (0, 2):  # what an interrupted run sees when it goes on
+        assert same(take(at_step(data(num_workers=workers), 4), 3), batches[4:])
+    assert not same(take(data(seed=4), 1), batches[:1])
+    assert not same(take(at_step(data(), 0, rank=1), 1), batches[:1])
+
+
+def test_a_second_pass_goes_on_at_the_step_reached(photos: Path) -> None:
+    data = at_step(ImageData(train=str(photos / "train"), batch_size=2, patch_size=16, num_workers=2), 0)
+    loader = data.train_dataloader()
+    first = list(itertools.islice(loader, 3))
+    at_step(data, 3)
+    second = list(itertools.islice(loader, 3))
+    at_step(data, 0)
+    assert same(first + second, take(data, 6))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_loading_leaves_the_global_random_numbers_alone(photos: Path, workers: int) -> None:
+    data = ImageData(
+        train=str(photos / "train"), valid=BuiltinPhotos("valid"), patch_size=16, num_workers=workers
+    )
+    torch.manual_seed(0), random.seed(0), np.random.seed(0)
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    take(data, 2)
+    next(iter(data.val_dataloader()))
+    assert torch.get_rng_state().equal(before[0])
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
+
+
+class ThreadCount(DeadLeaves):
+    def patches(self, rng: np.random.Generator, count: int, size: int) -> Any:
+        return np.full((count, 3, size, size), torch.get_num_threads(), np.uint8)
+
+
+def test_workers_use_one_thread() -> None:
+    assert take(ImageData(train=ThreadCount(), patch_size=4, num_workers=1), 1)[0].max() == 1
+
+
+def test_validation_images_come_whole_and_in_order() -> None:
+    photos = BuiltinPhotos("valid")
+    batches = list(ImageData(valid=photos).val_dataloader())
+    assert len(batches) == len(photos)
+    for batch, i in zip(batches, range(len(photos)), strict=True):
+        assert batch.dtype == torch.uint8 and batch.shape[:2] == (1, 3)
+        assert (batch[0].permute(1, 2, 0).numpy() == photos[i]).all()
+
+
+def test_missing_sets_name_the_choices_that_have_one() -> None:
+    data = ImageData(name="kodak", root=".", test="kodak")
+    with pytest.raises(UserError, match=r"data=kodak has no train images.*data=builtin, folder, clic"):
+        data.train_dataloader()
+    with pytest.raises(UserError, match="data=kodak has no valid images"):
+        data.val_dataloader()
+    with pytest.raises(UserError, match="data=folder has no test images.*kodak"):
+        _ = ImageData(train=DeadLeaves()).test_set
+
+
+def test_folders_are_relative_to_the_root_and_that_to_the_start(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    data = ImageData(root="photos", train="train", valid=str(photos / "valid"), test="test", patch_size=16)
+    data.prepare_data()
+    data.setup("fit")
+    assert len(data.val_dataloader()) == 1 and len(data.test_set) == 4
+    assert list((photos.parent / "cache").glob("*.rgb"))
+
+
+def test_a_bare_root_is_split(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        data = ImageData(root=str(photos), patch_size=16)
+        data.setup("fit")
+    assert "split into 10 training, 1 validation, 1 test images" in caplog.text
+    assert len(data.val_dataloader()) == len(data.test_set) == 1
+    assert data.test_set.names == ImageData(root=str(photos)).test_set.names
+    assert take(data, 1)[0].shape == (8, 3, 16, 16)
+
+
+def test_bad_folders_are_found_before_the_training(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("text")
+    for root, message in (
+        ("empty", "holds no image"),
+        ("notes", "holds no image"),
+        ("none", "is not a folder"),
+    ):
+        with pytest.raises(UserError, match=message):
+            ImageData(root=str(tmp_path / root)).setup("fit")
+    with pytest.raises(UserError, match="is not a folder"):
+        ImageData(root=str(tmp_path), train=DeadLeaves(), test="none").setup("fit")
+
+
+def test_printing_does_not_walk_through_the_batches() -> None:
+    assert str(ImageData(train=DeadLeaves())) == "ImageData(folder)"
+
+
+def composed(choice: str, *overrides: str) -> ImageData:
+    with initialize_config_dir(str(CONF.parent), version_base="1.3"):
+        config = compose(overrides=[f"+data={choice}", "+seed=5", *overrides])
+    return cast(ImageData, instantiate(config.data))
+
+
+@pytest.mark.parametrize("choice", SETS)
+def test_every_set_composes_and_says_what_it_lacks(choice: str, tmp_path: Path) -> None:
+    data = composed(choice, "data.batch_size=2", "data.patch_size=32", "data.num_workers=0")
+    assert isinstance(data, ImageData) and (data.batch_size, data.patch_size) == (2, 32)
+    assert str(data) == f"ImageData({choice})"
+    if choice == "builtin":
+        data.prepare_data()
+        assert take(data, 1)[0].shape == (2, 3, 32, 32)
+        assert data.test_set.names == BuiltinPhotos("test").names
+        return
+    with pytest.raises(UserError, match=f"data={choice} needs a folder; give data.root=FOLDER .* LIC_DATA"):
+        data.setup("fit")
+    with pytest.raises(UserError, match=r"does not exist|is not a folder|holds no image"):
+        composed(choice, f"data.root={tmp_path}").setup("fit")
+
+
+@pytest.mark.parametrize("choice", SETS)
+def test_the_choices_in_messages_are_those_of_the_configs(choice: str) -> None:
+    data = composed(choice)
+    for split in SPLITS:
+        has = choice == "folder" or data._sources[split] is not None
+        assert (choice in _CHOICES[split]) == has
+
+
+def test_environment_gives_the_root_and_other_test_sets_can_be_named(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIC_DATA", str(photos))
+    assert isinstance(composed("folder", "data.test=test").test_set, ImageFolder)
+    assert composed("div2k").test_set.names == BuiltinPhotos("test").names
+    assert len(composed("div2k", "data.test=test").test_set) == 4
+
+
+def test_downloads_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no checksum"):
+        composed("flickr2k", "data.download=true", f"data.root={tmp_path}").setup("fit")
+    with pytest.raises(UserError, match="data=folder is not downloaded"):
+        composed("folder", "data.download=true", f"data.root={tmp_path}").setup("fit")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent")
+def test_the_shared_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CONF.parents[1])
+    data = composed(
+        "folder", "data.root=../shared/data", "data.train=train", "data.valid=valid", "data.test=kodak"
+    )
+    data.setup("fit")
+    assert len(data.val_dataloader()) == 14
+    assert data.test_set.names == tuple(f"kodim{i:02d}" for i in range(1, 25))
+
+
+class Recorder(pl.LightningModule):
+    """Remembers the batches it was given and learns from them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Conv2d(3, 1, 1)
+        self.seen: list[Tensor] = []
+
+    def training_step(self, batch: Tensor, index: int) -> Tensor:
+        self.seen.append(batch.clone())
+        return self.net(batch / 255).square().mean()
+
+    def validation_step(self, batch: Tensor, index: int) -> None:
+        assert batch.dtype == torch.uint8
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_training_sees_the_batches_of_an_uninterrupted_one(
+    photos: Path, tmp_path: Path, workers: int
+) -> None:
+    def train(steps: int, checkpoint: str | None = None) -> tuple[Recorder, pl.Trainer]:
+        data = ImageData(
+            train=str(photos / "train"), valid=str(photos / "valid"), batch_size=2, patch_size=16,
+            num_workers=workers, seed=1,
+        )  # fmt: skip
+        model = Recorder()
+        trainer = pl.Trainer(
+            max_steps=steps, accelerator="cpu", logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, val_check_interval=2,
+            check_val_every_n_epoch=None, num_sanity_val_steps=0,
+        )  # fmt: skip
+        trainer.fit(model, data, ckpt_path=checkpoint)
+        return model, trainer
+
+    whole, _ = train(6)
+    half, trainer = train(3)
+    trainer.save_checkpoint(tmp_path / "half.ckpt")
+    rest, _ = train(6, str(tmp_path / "half.ckpt"))
+    assert same(half.seen + rest.seen, whole.seen)
