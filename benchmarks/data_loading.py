@@ -89,7 +89,7 @@ def main() -> None:
             "CompressAI, 2 persistent workers, float": lambda: speed(reference, len, arguments.seconds),
             "lic, uint8": lambda: speed(inline, len, arguments.seconds),
             f"lic, float on {device}": lambda: speed(inline, use, arguments.seconds),
-            "lic, 2 persistent workers, uint8": lambda: speed(loaded, len, arguments.seconds),
+            "lic, 2 workers, uint8": lambda: speed(loaded, len, arguments.seconds),
         }
         turns = [{name: run() for name, run in contestants.items()} for _ in range(TURNS)]
 

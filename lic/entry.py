@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -24,12 +25,27 @@ def run(main: Callable[[], object]) -> None:
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit("Interrupted; the same command with ckpt_path=last in the run's folder continues a training.")
+        sys.exit("Interrupted.")
     except Exception as error:
         if wants_traceback or (message := user_message(error)) is None:
             raise
-        print(f"Error: {message}", file=sys.stderr)
-        sys.exit(2)
+        end(message)
+
+
+def end(message: str) -> NoReturn:
+    """Leave with a sentence for the user and exit code 2."""
+    print(f"Error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def lists_in(argv: list[str], key: str) -> list[str]:
+    """Make ``key=a,b`` the list that people mean by it; in a sweep it stays Hydra's list of jobs."""
+    if {"-m", "--multirun"} & set(argv):
+        return argv
+    start = f"{key}="
+    return [
+        f"{start}[{a.removeprefix(start)}]" if a.startswith(start) and "[" not in a else a for a in argv
+    ]
 
 
 def user_message(error: BaseException) -> str | None:

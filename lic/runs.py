@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate, to_absolute_path
@@ -62,6 +63,20 @@ def run_folder() -> Path:
 def in_sweep() -> bool:
     """Whether this is a job of a sweep (``-m``)."""
     return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def device(name: str) -> str:
+    """The device called ``name``; ``auto`` takes a GPU if there is one.
+
+    Raises:
+        UserError: no such device here.
+    """
+    has_gpu = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if has_gpu else "cpu"
+    if name not in ("cpu", "cuda") or (name == "cuda" and not has_gpu):
+        raise UserError(f"device={name} is not available here; choose device=auto or device=cpu.")
+    return name
 
 
 def checked_config(cfg: DictConfig) -> dict[str, Any]:

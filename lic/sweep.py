@@ -24,7 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lic.atomic import write_text
-from lic.entry import user_message
+from lic.entry import end, user_message
 
 STATUS_FILE = "status.json"
 ERROR_FILE = "error.txt"
@@ -95,6 +95,8 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
             message = user_message(error)
             _write_status(folder, status="failed", error=message or f"{type(error).__name__}: {error}")
             write_text(folder / ERROR_FILE, message or traceback.format_exc())
+            if not in_sweep and message:
+                end(message)  # raised, Hydra would print a line of its own before it
             if not in_sweep or not isinstance(error, Exception):
                 raise
             _log.error("%s failed: %s", folder.name, message or traceback.format_exc())

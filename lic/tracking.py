@@ -86,6 +86,7 @@ def log_sweep(folder: Path, points: Sequence["Point"], project: str = "lic") -> 
         job_type="rd-summary",
         dir=folder,
         mode=wandb_mode(),  # type: ignore[arg-type]
+        settings=wandb.Settings(quiet=True, show_info=False),
     )
     exit_code = 1
     try:

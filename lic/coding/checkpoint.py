@@ -1,7 +1,6 @@
 """From a training run to a codec of files. Nothing found in a checkpoint is executed."""
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from lic.errors import UserError
 from lic.models import CompressionModel, build_model, describe_model
 
 CHECKPOINTS = "checkpoints"
-_UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError, AttributeError)
 
 
 def find_checkpoint(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "last")) -> Path:
@@ -48,7 +46,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         config = checkpoint["hyper_parameters"]["config"]
         if {"model", "lambda", "distortion"} <= config.keys() and "state_dict" in checkpoint:
             return checkpoint
-    except (*_UNREADABLE, TypeError) as error:
+    except Exception as error:  # the safe loader raises whatever its input provokes
         raise UserError(f"{path} is not a readable checkpoint of lic ({type(error).__name__}).") from error
     raise UserError(f"{path} is not a checkpoint of lic: it does not describe its model.")
 
@@ -71,7 +69,7 @@ def load_codec(path: str | os.PathLike[str], device: str | torch.device = "cpu")
     try:
         net.load_state_dict(weights)
         load_tables(net, checkpoint["entropy_tables"])
-    except (*_UNREADABLE, TypeError) as error:
+    except (UserError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} does not fit the model it names, {config['model']}.") from error
     return LearnedCodec(net.to(device), describe_run(config, net))
 

@@ -11,7 +11,7 @@ import torch
 from hydra.utils import to_absolute_path
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from lic.data.cache import CachedImages
 from lic.data.images import Pixels, to_batch
@@ -101,16 +101,8 @@ class ImageData(LightningDataModule):
     def train_dataloader(self) -> Iterable[Tensor]:
         """Endless batches, uint8 ``[N, 3, P, P]``, from batch number ``trainer.global_step`` on."""
         rank = self.trainer.global_rank if self.trainer else 0
-        loader = DataLoader(
-            _Batches(self._patch_source(), self.batch_size, self.patch_size, (self._seed, rank)),
-            batch_size=None,
-            sampler=_StepsFrom(lambda: self.trainer.global_step if self.trainer else 0),
-            num_workers=self._num_workers,
-            persistent_workers=self._num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # the global one belongs to the model
-        )
-        return _Opaque(loader)
+        batches = _Batches(self._patch_source(), self.batch_size, self.patch_size, (self._seed, rank))
+        return _Endless(batches, lambda: self.trainer.global_step if self.trainer else 0, self._num_workers)
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """The validation images in order, each a uint8 batch of one, ``[1, 3, H, W]``.
@@ -195,21 +187,23 @@ class _WholeImages(Dataset[Tensor]):
         return to_batch(self.images[index])
 
 
-class _StepsFrom(Sampler[int]):
-    """Counts up from a step that is looked up when the iteration begins."""
+class _Endless(Iterable[Tensor]):
+    """Loads batches from a number on that is looked up when the iteration begins.
 
-    def __init__(self, first: Callable[[], int]) -> None:
-        self.first = first
+    The workers live as long as the iteration. This is no DataLoader itself, because Lightning replaces the
+    sampler of one under DDP.
+    """
 
-    def __iter__(self) -> Iterator[int]:
-        return itertools.count(self.first())
-
-
-class _Opaque(Iterable[Tensor]):
-    """Keeps Lightning from seeing a DataLoader, whose sampler it would replace under DDP."""
-
-    def __init__(self, loader: DataLoader[Tensor]) -> None:
-        self.loader = loader
+    def __init__(self, batches: _Batches, first: Callable[[], int], num_workers: int) -> None:
+        self.batches, self.first, self.num_workers = batches, first, num_workers
 
     def __iter__(self) -> Iterator[Tensor]:
-        return iter(self.loader)
+        loader = DataLoader(
+            self.batches,
+            batch_size=None,
+            sampler=itertools.count(self.first()),
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # the global one belongs to the model
+        )
+        return iter(loader)

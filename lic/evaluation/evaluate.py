@@ -13,10 +13,10 @@ from lic.coding.classical import classical_codecs
 from lic.coding.codec import FileCodec
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels
-from lic.evaluation.result import RESULT_FILE, Row, TestResult
+from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Row, TestResult
 from lic.metrics.quality import ms_ssim, ms_ssim_db, psnr
 
-STREAMS, RECONSTRUCTIONS, ORIGINALS, CLASSICAL = "streams", "reconstructions", "originals", "classical"
+STREAMS, CLASSICAL = "streams", "classical"
 
 
 class DecodingError(RuntimeError):
@@ -57,8 +57,9 @@ def evaluate(
 
 def evaluate_classical(name: str, images: ImageSet, folder: Path, data: str) -> list[TestResult]:
     """One result per quality of a classical codec, each in a folder of its own."""
+    pictures = some_pictures(len(images))
     return [
-        evaluate(codec, images, folder / f"{name}-{codec.info.setting.split()[-1]}", data)
+        evaluate(codec, images, folder / f"{name}-{codec.info.setting.split()[-1]}", data, pictures)
         for codec in classical_codecs(name)
     ]
 

@@ -44,6 +44,8 @@ def describe_model(name: str, **options: Any) -> str:
     defaults = inspect.signature(MODELS[name]).parameters
     parts = [name]
     for key, value in options.items():
+        if key == "bottleneck" and value == options.get("width"):
+            continue  # follows the width
         if isinstance(value, str):
             parts.append(value)  # a choice such as the upsampler is always said
         elif value != defaults[key].default:

@@ -74,7 +74,7 @@ def test_unusable_images_are_named_and_skipped_each_time(
 
 def test_refused_when_no_image_is_left(photos: Path) -> None:
     (photos / "bad.png").write_bytes(b"bad")
-    with pytest.raises(UserError, match="None of the 4 training images .* 1 are unreadable, 3 too small"):
+    with pytest.raises(UserError, match=r"None of the 4 training images .* 1 are unreadable, 3 too small"):
         CachedImages(ImageFolder(photos), 64)
 
 

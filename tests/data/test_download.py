@@ -3,7 +3,7 @@ import io
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from lic.data.download import download, unpack
 from lic.data.published import PUBLISHED, Published, fetch
 from lic.errors import UserError
 
+Pack = Callable[[dict[str, bytes], Path], Path]
 CONTENT = np.random.default_rng(0).bytes(100_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
@@ -51,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(CONTENT[start : self.server.breaks_after])
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         pass
 
 
@@ -126,7 +127,7 @@ def tarred(files: dict[str, bytes], path: Path) -> Path:
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_unpack(tmp_path: Path, pack: type[zipped]) -> None:  # type: ignore[valid-type]
+def test_unpack(tmp_path: Path, pack: Pack) -> None:
     several = pack({"a.png": b"1", "sub/b.png": b"2"}, tmp_path / "several")
     unpack(several, tmp_path / "x" / "several-out")
     assert (tmp_path / "x" / "several-out" / "sub" / "b.png").read_bytes() == b"2"
@@ -140,7 +141,7 @@ def test_unpack(tmp_path: Path, pack: type[zipped]) -> None:  # type: ignore[val
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("name", ["../out.png", "a/../../out.png", "/tmp/lic-out.png"])
-def test_paths_that_lead_outside_are_refused(tmp_path: Path, pack: type[zipped], name: str) -> None:  # type: ignore[valid-type]
+def test_paths_that_lead_outside_are_refused(tmp_path: Path, pack: Pack, name: str) -> None:
     archive = pack({"a.png": b"1", name: b"2"}, tmp_path / "archive")
     try:
         unpack(archive, tmp_path / "deep" / "out")

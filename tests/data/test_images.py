@@ -76,17 +76,13 @@ def test_first_frame_of_an_animation(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert "first of 2 frames" in caplog.text
 
 
-def truncated(data: bytes) -> bytes:
-    return data[: len(data) // 2]
-
-
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
 def test_truncated_files_are_named(tmp_path: Path, kind: str) -> None:
     buffer = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(buffer, kind)
     path = tmp_path / "cut.img"
-    path.write_bytes(truncated(buffer.getvalue()))
+    path.write_bytes(buffer.getvalue()[: buffer.tell() // 2])
     with pytest.raises(UserError, match=r"cut\.img"):
         read_image(path)
 
@@ -106,9 +102,6 @@ def test_unusable_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     Image.fromarray(np.full((2, 2), 70_000, np.int32)).save(tmp_path / "int.tif")
     with pytest.raises(UserError, match=r"int\.tif has more than 16 bits"):
         read_image(tmp_path / "int.tif")
-    Image.new("LAB", (2, 2)).save(tmp_path / "lab.tif")
-    with pytest.raises(UserError, match=r"lab\.tif"):
-        read_image(tmp_path / "lab.tif")
     Image.new("RGB", (20, 20)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(UserError, match=r"bomb\.png"):

@@ -1,4 +1,5 @@
 import itertools
+import multiprocessing
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,12 +56,12 @@ def same(a: list[Tensor], b: list[Tensor]) -> bool:
 def test_batches_depend_on_seed_rank_and_number_only(photos: Path, synthetic: bool) -> None:
     def data(**changes: Any) -> ImageData:
         train = DeadLeaves() if synthetic else str(photos / "train")
-        return ImageData(train=train, batch_size=2, patch_size=16, **({"seed": 3} | changes))
+        return ImageData(**{"train": train, "batch_size": 2, "patch_size": 16, "seed": 3} | changes)
 
     batches = take(data(), 7)
     assert batches[0].shape == (2, 3, 16, 16) and batches[0].dtype == torch.uint8
     assert len({batch.numpy().tobytes() for batch in batches}) == 7
-    for workers in (0, 1, 2, 3):
+    for workers in (0, 1, 2):
         assert same(take(data(num_workers=workers), 7), batches)
     for workers in (0, 2):  # what an interrupted run sees when it goes on
         assert same(take(at_step(data(num_workers=workers), 4), 3), batches[4:])
@@ -83,12 +84,14 @@ def test_loading_leaves_the_global_random_numbers_alone(photos: Path, workers: i
     data = ImageData(
         train=str(photos / "train"), valid=BuiltinPhotos("valid"), patch_size=16, num_workers=workers
     )
-    torch.manual_seed(0), random.seed(0), np.random.seed(0)
-    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    before = _global_state()
     take(data, 2)
     next(iter(data.val_dataloader()))
-    assert torch.get_rng_state().equal(before[0])
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
+    assert _global_state() == before
+
+
+def _global_state() -> tuple[bytes, object, str]:
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), str(np.random.get_state(legacy=False))
 
 
 class ThreadCount(DeadLeaves):
@@ -115,7 +118,7 @@ def test_missing_sets_name_the_choices_that_have_one() -> None:
         data.train_dataloader()
     with pytest.raises(UserError, match="data=kodak has no valid images"):
         data.val_dataloader()
-    with pytest.raises(UserError, match="data=folder has no test images.*kodak"):
+    with pytest.raises(UserError, match=r"data=folder has no test images.*kodak"):
         _ = ImageData(train=DeadLeaves()).test_set
 
 
@@ -254,6 +257,7 @@ def test_a_resumed_training_sees_the_batches_of_an_uninterrupted_one(
         return model, trainer
 
     whole, _ = train(6)
+    assert not multiprocessing.active_children()  # workers that linger cost the next job seconds
     half, trainer = train(3)
     trainer.save_checkpoint(tmp_path / "half.ckpt")
     rest, _ = train(6, str(tmp_path / "half.ckpt"))
