@@ -1,7 +1,7 @@
 """Code test images to real files with a trained or a classical codec, decode them, and measure.
 
-    python eval.py ckpt=RUN_OR_FILE data=kodak
-    python eval.py codec=jpeg,webp data=kodak
+python eval.py ckpt=RUN_OR_FILE data=kodak
+python eval.py codec=jpeg,webp data=kodak
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Train one codec, or with -m a sweep of them, and measure it on real files.
 
-    python train.py model=hyperprior model.kernel_size=9 distortion=mse lambda=0.015
-    python train.py -m model=resnet3x3_4 upsample=subpixel lambda=5,10
+python train.py model=hyperprior model.kernel_size=9 distortion=mse lambda=0.015
+python train.py -m model=resnet3x3_4 upsample=subpixel lambda=5,10
 """
 
 import hydra
@@ -40,7 +40,8 @@ def main(cfg: DictConfig) -> float:
     with runs.loggers(cfg, config) as loggers:
         trainer = instantiate(cfg.trainer, logger=loggers, callbacks=callbacks)
         trainer.fit(codec, data, ckpt_path=resume, weights_only=True)
-        cost = float(checkpoint.best_model_score)
+        assert checkpoint.best_model_score is not None, "the last step is always validated"
+        cost = checkpoint.best_model_score.item()
         if trainer.is_global_zero:
             best = load_codec(folder, codec.device)
             result = evaluate(best, images, folder, data.test_name, some_pictures(len(images)))

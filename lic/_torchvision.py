@@ -26,7 +26,7 @@ class _TorchvisionFinder:
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if name == "torchvision":
-            sys.meta_path.remove(_TorchvisionFinder)  # type: ignore[arg-type]
+            sys.meta_path.remove(_TorchvisionFinder)
             spec = PathFinder.find_spec(name, path, target)
             if spec and spec.origin:
                 _declare_missing_operators(Path(spec.origin).parent)
@@ -34,7 +34,7 @@ class _TorchvisionFinder:
 
 
 def _declare_missing_operators(package: Path) -> None:
-    import torch  # noqa: PLC0415 - only when torchvision is wanted
+    import torch  # only when torchvision is wanted
 
     for extension in package.glob("_C*.so"):
         try:
@@ -51,4 +51,4 @@ def _declare_missing_operators(package: Path) -> None:
 def install() -> None:
     """Prepare for the first import of torchvision; does nothing if it is already imported or absent."""
     if "torchvision" not in sys.modules and importlib.util.find_spec("torchvision"):
-        sys.meta_path.insert(0, _TorchvisionFinder)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _TorchvisionFinder)

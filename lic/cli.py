@@ -23,9 +23,9 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the output i
 @app.command()
 def compress(image: Path, output: Path, model: Model, force: Force = False) -> None:
     """Code an image to a .lic file."""
-    from lic.atomic import write_bytes  # noqa: PLC0415 - torch only where a network runs
-    from lic.coding.checkpoint import load_codec  # noqa: PLC0415
-    from lic.data import read_image  # noqa: PLC0415
+    from lic.atomic import write_bytes  # torch only where a network runs
+    from lic.coding.checkpoint import load_codec
+    from lic.data import read_image
 
     _may_write(output, force)
     pixels = read_image(image)
@@ -38,8 +38,8 @@ def compress(image: Path, output: Path, model: Model, force: Force = False) -> N
 @app.command()
 def decompress(stream: Path, output: Path, model: Model, force: Force = False) -> None:
     """Decode a .lic file to a PNG."""
-    from lic.coding.checkpoint import load_codec  # noqa: PLC0415
-    from lic.data import write_png  # noqa: PLC0415
+    from lic.coding.checkpoint import load_codec
+    from lic.data import write_png
 
     _may_write(output, force)
     if output.suffix.lower() != ".png":
@@ -52,7 +52,7 @@ def decompress(stream: Path, output: Path, model: Model, force: Force = False) -
 @app.command()
 def info(stream: Path) -> None:
     """Say what a .lic file holds, without its model."""
-    from lic.bitstream import Stream  # noqa: PLC0415
+    from lic.bitstream import Stream
 
     data = _read(stream)
     content = Stream.unpack(data)
@@ -67,14 +67,16 @@ def info(stream: Path) -> None:
 @app.command()
 def report(
     folders: Annotated[list[Path], typer.Argument(help="Runs or sweeps.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: report.html in the first.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: report.html in the first.")
+    ] = None,
 ) -> None:
     """Write report.html about runs and sweeps, and print their points."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
-    from lic.evaluation.points import collect, table  # noqa: PLC0415
-    from lic.evaluation.report import write_report  # noqa: PLC0415
-    from lic.evaluation.summary import REPORT_FILE  # noqa: PLC0415
+    from lic.evaluation.points import collect, table
+    from lic.evaluation.report import write_report
+    from lic.evaluation.summary import REPORT_FILE
 
     target = output or folders[0] / REPORT_FILE
     points = collect(folders)
@@ -90,9 +92,9 @@ def complexity(
     ] = None,
 ) -> None:
     """Print parameters, FLOPs and MACs of a model: Tables 8 and 9 of Cheng et al. 2019."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
-    from lic.evaluation.complexity import layer_table, network_table  # noqa: PLC0415
+    from lic.evaluation.complexity import layer_table, network_table
 
     options = _model_options(overrides or [])
     console = Console()
@@ -100,11 +102,11 @@ def complexity(
 
 
 def _model_options(overrides: list[str]) -> dict[str, Any]:
-    from hydra import compose, initialize_config_dir  # noqa: PLC0415
-    from omegaconf import OmegaConf  # noqa: PLC0415
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
 
-    from lic.coding.checkpoint import model_options  # noqa: PLC0415
-    from lic.sweep import register_resolvers  # noqa: PLC0415
+    from lic.coding.checkpoint import model_options
+    from lic.sweep import register_resolvers
 
     register_resolvers()
     conf = Path(__file__).parents[1] / "conf"

@@ -43,9 +43,7 @@ def lists_in(argv: list[str], key: str) -> list[str]:
     if {"-m", "--multirun"} & set(argv):
         return argv
     start = f"{key}="
-    return [
-        f"{start}[{a.removeprefix(start)}]" if a.startswith(start) and "[" not in a else a for a in argv
-    ]
+    return [f"{start}[{a.removeprefix(start)}]" if a.startswith(start) and "[" not in a else a for a in argv]
 
 
 def user_message(error: BaseException) -> str | None:
@@ -55,7 +53,9 @@ def user_message(error: BaseException) -> str | None:
             return str(cause)
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
-    parts = [str(e) for e in (error, error.__cause__) if isinstance(e, HydraException | OmegaConfBaseException)]
+    parts = [
+        str(e) for e in (error, error.__cause__) if isinstance(e, HydraException | OmegaConfBaseException)
+    ]
     text = "; ".join(" ".join(part.split()) for part in parts)
     if match := _NO_CHOICE.search(text):
         return f"The chosen model takes no {match[1]}=; leave the choice out or choose another model."

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -92,9 +92,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         raise UserError(f"trainer.max_steps must be a positive whole number, not {steps!r}.")
     if cfg.ema is not None and not (isinstance(cfg.ema, float) and 0 < cfg.ema < 1):
         raise UserError(f"ema must be a decay between 0 and 1 such as 0.999, or null, not {cfg.ema!r}.")
-    config = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(config, dict)
-    return config
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
 
 
 def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any]) -> str | None:
@@ -114,8 +112,8 @@ def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any]) -> str | No
             file = find_checkpoint(folder, names=("last",))
         except UserError as error:
             raise UserError(
-                f"{folder} has no {CHECKPOINTS}/last.ckpt to continue; give hydra.run.dir=FOLDER of the run to "
-                "continue, or ckpt_path=FOLDER to start a new run from its last checkpoint."
+                f"{folder} has no {CHECKPOINTS}/last.ckpt to continue; give hydra.run.dir=FOLDER of the run "
+                "to continue, or ckpt_path=FOLDER to start a new run from its last checkpoint."
             ) from error
     else:
         file = find_checkpoint(to_absolute_path(cfg.ckpt_path), names=("last", "best"))
@@ -156,13 +154,13 @@ def loggers(cfg: DictConfig, config: dict[str, Any]) -> Iterator[list[Logger]]:
         exit_code = 0
     finally:
         if "wandb" in cfg.logger:
-            import wandb  # noqa: PLC0415 - half a second that other loggers need not wait
+            import wandb  # half a second that other loggers need not wait
 
             wandb.finish(exit_code=exit_code)
 
 
 def _wandb_options(folder: Path) -> dict[str, Any]:
-    import wandb  # noqa: PLC0415
+    import wandb
 
     return {
         "name": folder.name,

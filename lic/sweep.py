@@ -116,7 +116,7 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 
 def _write_status(folder: Path, **content: Any) -> None:
-    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
         (folder / ERROR_FILE).unlink(missing_ok=True)
         write_text(folder / STATUS_FILE, json.dumps(content, ensure_ascii=False) + "\n")
 
@@ -129,7 +129,7 @@ class SweepSummary(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra in the process that started the sweep."""
-        from lic.evaluation.summary import add_classical, summarize  # noqa: PLC0415 - Hydra composes without torch
+        from lic.evaluation.summary import add_classical, summarize  # Hydra composes without torch
 
         folder = Path(config.hydra.sweep.dir)
         jobs = sorted(status.parent for status in folder.glob(f"*/{STATUS_FILE}"))
@@ -139,9 +139,13 @@ class SweepSummary(Callback):
                 add_classical(folder)
                 summarize(folder, track="wandb" in config.logger)
         except Exception:  # Hydra would turn it into a warning
-            _log.exception("The jobs are done, but their summary failed; `lic report %s` tries again.", folder)
+            _log.exception(
+                "The jobs are done, but their summary failed; `lic report %s` tries again.", folder
+            )
             sys.exit(1)
-        failed = {job: s.get("error", "it did not finish") for job, s in states.items() if s["status"] != "done"}
+        failed = {
+            job: s.get("error", "it did not finish") for job, s in states.items() if s["status"] != "done"
+        }
         for job_folder, error in failed.items():
             print(f"Failed: {job_folder}: {error}", file=sys.stderr)
         if failed:

@@ -33,7 +33,7 @@ def wandb_mode() -> str:
         if mode not in MODES:
             raise UserError(f"WANDB_MODE={mode} is not a mode of W&B; use one of {', '.join(MODES)}.")
         return mode
-    import wandb  # noqa: PLC0415
+    import wandb
 
     settings = wandb.setup().settings
     if settings.mode != "online":
@@ -71,11 +71,11 @@ def log_sweep(folder: Path, points: Sequence["Point"], project: str = "lic") -> 
         points: Its points, at least one.
         project: The W&B project of the jobs' runs.
     """
-    import wandb  # noqa: PLC0415
+    import wandb
 
-    from lic.evaluation.figures import AXES, rd_figure  # noqa: PLC0415
-    from lic.evaluation.gallery import gallery  # noqa: PLC0415
-    from lic.evaluation.points import curves  # noqa: PLC0415
+    from lic.evaluation.figures import AXES, rd_figure
+    from lic.evaluation.gallery import gallery
+    from lic.evaluation.points import curves
 
     all_curves = curves(points)
     name = folder.resolve().name
@@ -102,7 +102,7 @@ def log_sweep(folder: Path, points: Sequence["Point"], project: str = "lic") -> 
 
 
 def _table(curves: Sequence["Curve"]) -> Any:
-    import wandb  # noqa: PLC0415
+    import wandb
 
     measures = ["bpp", "estimated_bpp", "psnr", "ms_ssim", "ms_ssim_db", "encode_s", "decode_s"]
     table = wandb.Table(columns=["curve", "setting", "lambda", "data", "images", *measures])
@@ -122,7 +122,7 @@ def _table(curves: Sequence["Curve"]) -> Any:
 
 
 def _line_series(curves: Sequence["Curve"], measure: str, title: str) -> Any:
-    import wandb  # noqa: PLC0415
+    import wandb
 
     drawn = [[p for p in curve.points if math.isfinite(p.mean[measure])] for curve in curves]
     return wandb.plot.line_series(
@@ -135,7 +135,7 @@ def _line_series(curves: Sequence["Curve"], measure: str, title: str) -> Any:
 
 
 def _images(scene: "Scene") -> list[Any]:
-    import wandb  # noqa: PLC0415
+    import wandb
 
     return [
         wandb.Image(str(picture.file), caption=f"{scene.name}: {picture.label}, {picture.caption}")

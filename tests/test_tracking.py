@@ -21,7 +21,7 @@ KEY = "0123456789" * 4
 @pytest.fixture(autouse=True)
 def no_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A user without any W&B configuration, whatever the machine has."""
-    import wandb  # noqa: PLC0415
+    import wandb
 
     for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
@@ -59,7 +59,7 @@ def test_an_unknown_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_key_in_the_environment_or_netrc_means_online(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import wandb  # noqa: PLC0415
+    import wandb
 
     start = time.perf_counter()
     monkeypatch.setenv("WANDB_API_KEY", KEY)
@@ -145,6 +145,6 @@ def test_the_run_is_finished_when_something_fails(sweep: Path, monkeypatch: pyte
         tracking.log_sweep(sweep, collect([sweep]))
     (summary,) = inspect(sweep, "--summary")
     assert summary["exit_code"] == 1
-    import wandb  # noqa: PLC0415
+    import wandb
 
     assert wandb.run is None

@@ -52,10 +52,12 @@ class Raw(Field):
     size: int
 
     def write(self, value: bytes) -> bytes:
+        """See `Field.write`."""
         assert len(value) == self.size
         return value
 
     def read(self, reader: Reader) -> bytes:
+        """See `Field.read`."""
         return reader.take(self.size)
 
 
@@ -67,6 +69,7 @@ class Varint(Field):
     high: int
 
     def write(self, value: int) -> bytes:
+        """See `Field.write`."""
         assert self.low <= value <= self.high, f"{self.name} = {value}"
         out = bytearray()
         while value >= 0x80:
@@ -76,6 +79,7 @@ class Varint(Field):
         return bytes(out)
 
     def read(self, reader: Reader) -> int:
+        """See `Field.read`."""
         value = shift = 0
         while True:
             byte = reader.take(1)[0]
@@ -98,10 +102,12 @@ class Varints(Field):
     high: int
 
     def write(self, value: tuple[int, ...]) -> bytes:
+        """See `Field.write`."""
         size, item = self._parts()
         return size.write(len(value)) + b"".join(item.write(v) for v in value)
 
     def read(self, reader: Reader) -> tuple[int, ...]:
+        """See `Field.read`."""
         size, item = self._parts()
         return tuple(item.read(reader) for _ in range(size.read(reader)))
 

@@ -51,6 +51,7 @@ class RateDistortionCodec(LightningModule):
         self,
         net: CompressionModel,
         config: dict[str, Any],
+        *,
         lr: float = 1e-4,
         final_lr: float = 1e-5,
         aux_lr: float = 1e-3,
@@ -67,7 +68,7 @@ class RateDistortionCodec(LightningModule):
             {name: MeanMetric() for name in ("rd_cost", "bpp", "distortion", "psnr")}
         )
         self._last_finite_loss = math.nan
-        self._clock = 0.0
+        self._clock, self._images = 0.0, 0
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam over (net, quantiles); only the net's rate drops."""
@@ -101,7 +102,7 @@ class RateDistortionCodec(LightningModule):
         self.log("loss", cost.mean().detach(), prog_bar=True, logger=False)
         return loss
 
-    def configure_gradient_clipping(  # type: ignore[override]
+    def configure_gradient_clipping(
         self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any
     ) -> None:
         """Clip the net's gradient, never the quantiles'."""
@@ -110,15 +111,16 @@ class RateDistortionCodec(LightningModule):
 
     def on_train_start(self) -> None:
         """Start the clock of images/s."""
-        self._clock = time.perf_counter()
+        self._clock, self._images = time.perf_counter(), 0
 
     def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_index: int) -> None:
         """Log speed and learning rate; ask for a last validation after the last step."""
-        now = time.perf_counter()
-        images = len(batch) * self.trainer.world_size
-        self.log("train/images_per_s", images / (now - self._clock))
+        self._images += len(batch) * self.trainer.world_size
+        if self.global_step % self.trainer.log_every_n_steps == 0:
+            now = time.perf_counter()
+            self.log("train/images_per_s", self._images / (now - self._clock))
+            self._clock, self._images = now, 0
         self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-        self._clock = now
         if self.global_step >= self.trainer.max_steps:
             self.trainer.should_stop = True
 
@@ -138,9 +140,13 @@ class RateDistortionCodec(LightningModule):
             metric.update(value)  # type: ignore[operator]
             self.log(f"val/{name}", metric, on_epoch=True, prog_bar=name in ("bpp", "psnr"))  # type: ignore[arg-type]
 
+    def on_validation_start(self) -> None:
+        """Stop the clock of images/s."""
+        self._clock -= time.perf_counter()
+
     def on_validation_end(self) -> None:
-        """Keep validation out of images/s."""
-        self._clock = time.perf_counter()
+        """Start it again."""
+        self._clock += time.perf_counter()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the coding tables of the weights being saved (with EMA, the averaged ones)."""

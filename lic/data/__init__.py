@@ -34,7 +34,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "ImageData":  # on demand: Lightning takes seconds to import, and coding an image needs none
-        from lic.data.module import ImageData  # noqa: PLC0415
+        from lic.data.module import ImageData
 
         return ImageData
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -38,7 +38,7 @@ class EntropyBottleneck(compressai_models.EntropyBottleneck):
         super().__init__(channels, filters=(3, 3, 3))
         _make_tables_transient(self)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """[N, C, H, W] -> (noisy in training, else rounded latents; their likelihoods), both float32."""
         with _float32(x):
             return super().forward(x.float())
@@ -70,7 +70,7 @@ class GaussianConditional(compressai_models.GaussianConditional):
         super().__init__(get_scale_table().tolist())
         _make_tables_transient(self)
 
-    def forward(self, y: Tensor, means: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, y: Tensor, means: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
         """[N, C, H, W] each -> (noisy in training, else round(y - means) + means; likelihoods), float32."""
         with _float32(y):
             return super().forward(y.float(), scales.float(), means.float())
@@ -136,4 +136,4 @@ def quantile_loss(net: nn.Module) -> Tensor:
 
 def is_quantile(parameter_name: str) -> bool:
     """Whether a parameter is trained by `quantile_loss` alone."""
-    return parameter_name.split(".")[-1] == "quantiles"
+    return parameter_name.rpartition(".")[2] == "quantiles"

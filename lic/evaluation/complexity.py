@@ -36,11 +36,14 @@ TABLE_9 = (
     _row("ResNet-3x3(3)", 5_716_355, "1.75e10", 1.48, "resnet3x3_3"),
     _row("ResNet-3x3(4)-TConv", 6_684_931, "2.43e10", 2.06, "resnet3x3_4", upsample="tconv"),
     _row("ResNet-3x3(4)-SubPixel", 8_172_172, "2.50e10", 2.12, "resnet3x3_4", upsample="subpixel"),
-    _row("…-SubPixel-Bottleneck192", 11_627_916, "2.56e10", 2.17, "resnet3x3_4", upsample="subpixel", bottleneck=192),
+    _row(
+        "…-SubPixel-Bottleneck192", 11_627_916, "2.56e10", 2.17,
+        "resnet3x3_4", upsample="subpixel", bottleneck=192,
+    ),
 )  # fmt: skip
 REFERENCE = "Baseline-5"
 
-TABLE_8 = {"name": "hyperprior", "kernel_size": 9}
+TABLE_8: dict[str, Any] = {"name": "hyperprior", "kernel_size": 9}
 TABLE_8_FLOPS = (
     "5.12e9", "5.44e7", "1.36e7", "3.40e6", "3.78e6", "2.62e6", "6.56e5", "2.62e6", "1.57e7", "1.13e7",
     "4.21e6", "8.40e6", "3.36e6", "1.36e7", "5.44e7", "2.17e10", "2.04e7",
@@ -79,7 +82,7 @@ def network_table(options: Mapping[str, Any]) -> Table:
     models = {row.label: row.model for row in TABLE_9}
     printed = {row.label: row for row in TABLE_9}
     label = describe_model(**options)
-    if label not in map(lambda model: describe_model(**model), models.values()):
+    if label not in (describe_model(**model) for model in models.values()):
         models[label] = dict(options)
     all_totals = {name: _totals(layer_costs(build_model(**model))) for name, model in models.items()}
     reference = all_totals[REFERENCE].flops

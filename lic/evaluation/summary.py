@@ -32,7 +32,7 @@ def summarize(folder: Path, track: bool = False) -> Path:
     console.print(table(points))
     console.print(f"Points: {folder / RD_FILE}\nReport: {report}", soft_wrap=True, highlight=False)
     if track:
-        from lic.tracking import log_sweep  # noqa: PLC0415 - only where W&B is wanted
+        from lic.tracking import log_sweep  # only where W&B is wanted
 
         log_sweep(folder, points)
     return report
@@ -40,15 +40,17 @@ def summarize(folder: Path, track: bool = False) -> Path:
 
 def add_classical(folder: Path) -> None:
     """Measure the classical codecs that the runs below ``folder`` ask for, once per test set."""
-    measured = {(point.result.data, point.result.codec.model) for point in collect([folder])}
-    for config_file in sorted(folder.rglob(".hydra/config.yaml")):
-        cfg = OmegaConf.load(config_file)
-        data = None
-        for name in cfg.get("classical", ()):
-            data = data or instantiate(cfg.data)
-            if (data.test_name, name) in measured:
-                continue
-            measured.add((data.test_name, name))
-            evaluate_classical(name, data.test_set, folder / CLASSICAL / data.test_name, data.test_name)
+    points = collect([folder])
+    measured = {(point.result.data, point.result.codec.model) for point in points}
+    for point in points:
+        config_file = point.run / ".hydra" / "config.yaml"
+        if not config_file.exists():
+            continue
+        cfg, data = OmegaConf.load(config_file), point.result.data
+        for name in OmegaConf.select(cfg, "classical") or ():
+            if (data, name) not in measured:
+                measured.add((data, name))
+                images = instantiate(cfg.data).test_set
+                evaluate_classical(name, images, folder / CLASSICAL / data, data)
     if (folder / CLASSICAL).is_dir():
         write_rd_csv(folder / CLASSICAL / RD_FILE, collect([folder / CLASSICAL]))

@@ -46,7 +46,9 @@ def rd_cost(bpp: Tensor, distortion: Tensor, lmbda: float) -> Tensor:
 def check_distortion(name: str) -> str:
     """``name`` if it is a distortion; a `UserError` lists them otherwise."""
     if name not in DISTORTIONS:
-        raise UserError(f"Unknown distortion {name!r}; choose distortion={' or distortion='.join(DISTORTIONS)}.")
+        raise UserError(
+            f"Unknown distortion {name!r}; choose distortion={' or distortion='.join(DISTORTIONS)}."
+        )
     return name
 
 

@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 import torch
+from torch import nn
 
 from lic.errors import UserError
 from lic.models.base import CompressionModel, Forward, Latents, Size
@@ -33,10 +34,12 @@ def build_model(name: str, **options: Any) -> CompressionModel:
     if name not in MODELS:
         raise UserError(f"Unknown model {name!r}; choose one of {', '.join(MODELS)}.")
     try:
-        return MODELS[name](**options).to(memory_format=torch.channels_last)
+        net = MODELS[name](**options)
     except TypeError as error:
         words = ", ".join(f"{key}={value}" for key, value in options.items())
         raise UserError(f"The model {name!r} cannot be built with {words}: {error}.") from error
+    nn.Module.to(net, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net
 
 
 def describe_model(name: str, **options: Any) -> str:

@@ -69,4 +69,6 @@ def check_width(name: str, width: int) -> None:
 def check_kernel_size(name: str, kernel_size: int) -> None:
     """Refuse a kernel size that padding k//2 does not centre."""
     if kernel_size < 3 or kernel_size % 2 == 0:
-        raise UserError(f"{name} must be an odd number from 3 on (the paper has 3, 5 and 9), not {kernel_size}.")
+        raise UserError(
+            f"{name} must be an odd number from 3 on (the paper has 3, 5 and 9), not {kernel_size}."
+        )

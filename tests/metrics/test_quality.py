@@ -72,7 +72,7 @@ def test_ms_ssim_is_that_of_the_paper(size: tuple[int, int], sigma: float) -> No
 
 
 def test_ms_ssim_is_that_of_torchmetrics_up_to_its_borders() -> None:
-    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure  # noqa: PLC0415
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
     x, y = noisy_pair(176, 208, 20.0)
     reference = multiscale_structural_similarity_index_measure(
