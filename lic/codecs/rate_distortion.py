@@ -116,7 +116,7 @@ class RateDistortionCodec(LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_index: int) -> None:
         """Log speed and learning rate; ask for a last validation after the last step."""
         self._images += len(batch) * self.trainer.world_size
-        if self.global_step % self.trainer.log_every_n_steps == 0:
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             now = time.perf_counter()
             self.log("train/images_per_s", self._images / (now - self._clock))
             self._clock, self._images = now, 0
