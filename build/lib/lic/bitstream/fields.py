@@ -1,0 +1,115 @@
+"""Kinds of header fields: each knows how to write its value, read it back and refuse a bad one.
+
+Bytes only; no torch.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from lic.errors import UserError
+
+
+class StreamError(UserError):
+    """The bytes are not a stream that this version of lic can read; the text says why."""
+
+
+class Reader:
+    """A cursor over bytes that never runs past their end."""
+
+    def __init__(self, data: bytes):
+        self.data = data
+        self.position = 0
+
+    def take(self, count: int) -> bytes:
+        """The next ``count`` bytes; a `StreamError` when fewer remain."""
+        chunk = self.data[self.position : self.position + count]
+        if len(chunk) < count:
+            raise StreamError("The stream ends too early: the file is cut off or damaged.")
+        self.position += count
+        return chunk
+
+
+@dataclass(frozen=True)
+class Field(ABC):
+    """A named value of the header."""
+
+    name: str
+
+    @abstractmethod
+    def write(self, value: Any) -> bytes:
+        """The value as bytes."""
+
+    @abstractmethod
+    def read(self, reader: Reader) -> Any:
+        """The value at the cursor; a `StreamError` if it is out of range."""
+
+
+@dataclass(frozen=True)
+class Raw(Field):
+    """``size`` bytes as they are."""
+
+    size: int
+
+    def write(self, value: bytes) -> bytes:
+        """See `Field.write`."""
+        assert len(value) == self.size
+        return value
+
+    def read(self, reader: Reader) -> bytes:
+        """See `Field.read`."""
+        return reader.take(self.size)
+
+
+@dataclass(frozen=True)
+class Varint(Field):
+    """An unsigned integer in ``low``…``high``, seven bits a byte, least significant first (LEB128)."""
+
+    low: int
+    high: int
+
+    def write(self, value: int) -> bytes:
+        """See `Field.write`."""
+        assert self.low <= value <= self.high, f"{self.name} = {value}"
+        out = bytearray()
+        while value >= 0x80:
+            out.append(value & 0x7F | 0x80)
+            value >>= 7
+        out.append(value)
+        return bytes(out)
+
+    def read(self, reader: Reader) -> int:
+        """See `Field.read`."""
+        value = shift = 0
+        while True:
+            byte = reader.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+            if value > self.high or shift > 63:
+                break
+        if not self.low <= value <= self.high:
+            raise StreamError(f"The stream's {self.name} is {value}, outside {self.low} to {self.high}.")
+        return value
+
+
+@dataclass(frozen=True)
+class Varints(Field):
+    """A counted list of unsigned integers."""
+
+    count: int
+    high: int
+
+    def write(self, value: tuple[int, ...]) -> bytes:
+        """See `Field.write`."""
+        size, item = self._parts()
+        return size.write(len(value)) + b"".join(item.write(v) for v in value)
+
+    def read(self, reader: Reader) -> tuple[int, ...]:
+        """See `Field.read`."""
+        size, item = self._parts()
+        return tuple(item.read(reader) for _ in range(size.read(reader)))
+
+    def _parts(self) -> tuple[Varint, Varint]:
+        return Varint(f"number of {self.name}", 0, self.count), Varint(self.name, 0, self.high)

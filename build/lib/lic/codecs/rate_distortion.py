@@ -1,0 +1,176 @@
+"""Trains a codec for J = λ·D + R: every network whose rate is the likelihood of its latents."""
+
+import copy
+import math
+import time
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from lic.data import to_float, to_uint8
+from lic.entropy import is_quantile, quantile_loss, tables, update_tables
+from lic.errors import UserError
+from lic.layers import crop, pad
+from lic.losses import DISTORTIONS, check_distortion, check_lambda, rd_cost
+from lic.metrics.quality import psnr
+from lic.models import CompressionModel, Forward
+
+_FINAL_SHARE = 0.04  # of the steps run at the final learning rate; the paper's 80k of 2M
+
+
+class TrainingDivergedError(UserError):
+    """The loss or its gradient is no longer a finite number."""
+
+
+class RateDistortionCodec(LightningModule):
+    """Steps, optimizer and logged values. Batches are uint8 [N, 3, H, W].
+
+    One optimizer with two parameter groups, the net and the quantiles of the entropy bottlenecks, and one
+    loss, the R-D cost plus the auxiliary loss. Neither gives the other's parameters a gradient, so the
+    sum trains both as two optimizers would, and ``global_step`` counts batches.
+
+    The noise of step k depends on (seed, k, rank) alone: a resumed run continues to the same weights.
+
+    Args:
+        net: the network.
+        config: plain containers that describe the run. ``model``, ``lambda`` and ``distortion`` rebuild the
+            codec from its checkpoint; the rest is for people.
+        lr: Adam's step size, of the net; ``final_lr`` replaces it for the last 4 % of the steps.
+        aux_lr: Adam's step size of the quantiles.
+        clip_norm: the largest norm of the net's gradient; 0 does not clip.
+
+    Raises:
+        UserError: an impossible λ or distortion.
+    """
+
+    def __init__(
+        self,
+        net: CompressionModel,
+        config: dict[str, Any],
+        *,
+        lr: float = 1e-4,
+        final_lr: float = 1e-5,
+        aux_lr: float = 1e-3,
+        clip_norm: float = 1.0,
+    ):
+        super().__init__()
+        self.save_hyperparameters({"config": config})
+        self.net = net
+        self.lmbda = check_lambda(config["lambda"])
+        self.distortion = DISTORTIONS[check_distortion(config["distortion"])]
+        self.seed = int(config["seed"])
+        self.lr, self.final_lr, self.aux_lr, self.clip_norm = lr, final_lr, aux_lr, clip_norm
+        self.validation_means = nn.ModuleDict(
+            {name: MeanMetric() for name in ("rd_cost", "bpp", "distortion", "psnr")}
+        )
+        self._last_finite_loss = math.nan
+        self._clock, self._images = 0.0, 0
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Adam over (net, quantiles); only the net's rate drops."""
+        named = list(self.net.named_parameters())
+        groups = [
+            {"params": [p for name, p in named if not is_quantile(name)], "lr": self.lr},
+            {"params": [p for name, p in named if is_quantile(name)], "lr": self.aux_lr},
+        ]
+        drop_at = round(self.trainer.max_steps * (1 - _FINAL_SHARE))
+        factors = [lambda step: 1.0 if step < drop_at else self.final_lr / self.lr, lambda step: 1.0]
+        optimizer = torch.optim.Adam(groups)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
+        """The loss of one batch: mean R-D cost plus auxiliary loss."""
+        x = to_float(batch)
+        step = self.global_step * self.trainer.world_size + self.global_rank
+        torch.manual_seed(self.seed << 40 | step)
+        out = self.net(x)
+        with torch.autocast(x.device.type, enabled=False):
+            rates, distortion, cost = self._costs(out, x)
+            aux = quantile_loss(self.net)
+            loss = cost.mean() + aux
+        self._guard(loss, "loss")
+        self._last_finite_loss = loss.item()
+        values = {"loss": cost.mean(), "distortion": distortion.mean(), "aux_loss": aux}
+        values |= {f"bpp_{latent}": rate.mean() for latent, rate in rates.items()}
+        values["bpp"] = sum(rates.values(), torch.zeros(())).mean()
+        self.log_dict({f"train/{name}": value.detach() for name, value in values.items()})
+        self.log("loss", cost.mean().detach(), prog_bar=True, logger=False)
+        return loss
+
+    def configure_gradient_clipping(
+        self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any
+    ) -> None:
+        """Clip the net's gradient, never the quantiles'."""
+        net = optimizer.param_groups[0]["params"]
+        self._guard(nn.utils.clip_grad_norm_(net, self.clip_norm or math.inf), "gradient")
+
+    def on_train_start(self) -> None:
+        """Start the clock of images/s."""
+        self._clock, self._images = time.perf_counter(), 0
+
+    def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_index: int) -> None:
+        """Log speed and learning rate; ask for a last validation after the last step."""
+        self._images += len(batch) * self.trainer.world_size
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            now = time.perf_counter()
+            self.log("train/images_per_s", self._images / (now - self._clock))
+            self._clock, self._images = now, 0
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        if self.global_step >= self.trainer.max_steps:
+            self.trainer.should_stop = True
+
+    def validation_step(self, batch: Tensor, batch_index: int) -> None:
+        """Estimate one whole image's R-D cost; the rate counts its original pixels."""
+        x = to_float(batch)
+        height, width = x.shape[-2:]
+        out = self.net(pad(x, self.net.downsampling))
+        out = Forward(crop(out.x_hat, (height, width)).float(), out.bits)
+        with torch.autocast(x.device.type, enabled=False):
+            rates, distortion, cost = self._costs(out, x)
+        bpp = torch.stack(list(rates.values())).sum(0)
+        values = {"rd_cost": cost, "bpp": bpp, "distortion": distortion}
+        values["psnr"] = psnr(to_uint8(out.x_hat), batch)
+        for name, value in values.items():
+            metric = self.validation_means[name]
+            metric.update(value)  # type: ignore[operator]
+            self.log(f"val/{name}", metric, on_epoch=True, prog_bar=name in ("bpp", "psnr"))  # type: ignore[arg-type]
+
+    def on_validation_start(self) -> None:
+        """Stop the clock of images/s."""
+        self._clock -= time.perf_counter()
+
+    def on_validation_end(self) -> None:
+        """Start it again."""
+        self._clock += time.perf_counter()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the coding tables of the weights being saved (with EMA, the averaged ones)."""
+        weights = {
+            name.removeprefix("net."): value
+            for name, value in checkpoint["state_dict"].items()
+            if name.startswith("net.")
+        }
+        net = copy.deepcopy(self.net)
+        net.load_state_dict(weights)
+        update_tables(net)
+        checkpoint["entropy_tables"] = tables(net)
+
+    def _costs(self, out: Forward, x: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """(bpp of each latent, distortion, R-D cost), each [N]."""
+        pixels = x.shape[-2] * x.shape[-1]
+        rates = {latent: bits / pixels for latent, bits in out.bits.items()}
+        distortion = self.distortion(out.x_hat.float(), x)
+        return rates, distortion, rd_cost(torch.stack(list(rates.values())).sum(0), distortion, self.lmbda)
+
+    def _guard(self, value: Tensor, name: str) -> None:
+        if not value.isfinite():
+            raise TrainingDivergedError(
+                f"Training diverged: the {name} is {value.item()} at step {self.global_step} "
+                f"(lambda={self.lmbda:g}, last finite loss {self._last_finite_loss:.6g}). The last good "
+                "checkpoint is kept; try a smaller optimizer.lr."
+            )

@@ -1,0 +1,109 @@
+"""From a training run to a codec of files. Nothing found in a checkpoint is executed."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lic.coding.codec import CodecInfo
+from lic.coding.learned import LearnedCodec
+from lic.entropy import load_tables
+from lic.errors import UserError
+from lic.models import CompressionModel, build_model, describe_model
+
+CHECKPOINTS = "checkpoints"
+
+
+def find_checkpoint(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "last")) -> Path:
+    """The checkpoint file meant by a run folder or a file.
+
+    Raises:
+        UserError: there is none.
+    """
+    given = Path(path)
+    if given.is_file():
+        return given
+    if not given.exists():
+        raise UserError(f"{given} does not exist; give the folder of a run or a checkpoint file.")
+    for name in names:
+        if (candidate := given / CHECKPOINTS / f"{name}.ckpt").is_file():
+            return candidate
+    runs = sorted(p.parent.parent.name for p in given.glob(f"*/{CHECKPOINTS}/{names[0]}.ckpt"))
+    hint = f"give one of its runs: {', '.join(runs)}" if runs else "give the folder of a run that has one"
+    raise UserError(f"{given} has no {CHECKPOINTS}/{names[0]}.ckpt; {hint}.")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's plain containers, by the safe loader, on the CPU.
+
+    Raises:
+        UserError: the file is not a checkpoint of lic.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        config = checkpoint["hyper_parameters"]["config"]
+        if {"model", "lambda", "distortion"} <= config.keys() and "state_dict" in checkpoint:
+            return checkpoint
+    except Exception as error:  # the safe loader raises whatever its input provokes
+        raise UserError(f"{path} is not a readable checkpoint of lic ({type(error).__name__}).") from error
+    raise UserError(f"{path} is not a checkpoint of lic: it does not describe its model.")
+
+
+def load_codec(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> LearnedCodec:
+    """The codec of a run folder (its best checkpoint) or of a checkpoint file.
+
+    Raises:
+        UserError: no such file, not a checkpoint, or one that does not fit its own description.
+    """
+    file = find_checkpoint(path)
+    checkpoint = read_checkpoint(file)
+    config = checkpoint["hyper_parameters"]["config"]
+    net = build_model(**model_options(config))
+    weights = {
+        name.removeprefix("net."): value
+        for name, value in checkpoint["state_dict"].items()
+        if name.startswith("net.")
+    }
+    try:
+        net.load_state_dict(weights)
+        load_tables(net, checkpoint["entropy_tables"])
+    except (UserError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file} does not fit the model it names, {config['model']}.") from error
+    return LearnedCodec(net.to(device), describe_run(config, net))
+
+
+def model_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keywords of `lic.models.build_model` in a run's configuration."""
+    return {key: value for key, value in config["model"].items() if key != "_target_"}
+
+
+def describe_run(config: Mapping[str, Any], net: CompressionModel) -> CodecInfo:
+    """What reports call the codec of a run."""
+    options = model_options(config)
+    return CodecInfo(
+        curve=f"{describe_model(**options)} ({config['distortion']})",
+        setting=f"λ = {config['lambda']:g}",
+        learned=True,
+        model=options["name"],
+        upsample=options.get("upsample"),
+        lmbda=float(config["lambda"]),
+        distortion=config["distortion"],
+        parameters=sum(p.numel() for p in net.parameters()),
+    )
+
+
+def check_resumable(file: Path, config: Mapping[str, Any]) -> None:
+    """Refuse to continue a run with another model, λ or distortion than its own.
+
+    Raises:
+        UserError: ``file`` is no checkpoint, or one of another run.
+    """
+    saved = read_checkpoint(file)["hyper_parameters"]["config"]
+    for key in ("model", "lambda", "distortion"):
+        if saved[key] != config[key]:
+            raise UserError(
+                f"{file} was trained with {key} = {saved[key]}, not {config[key]}; continue it with its own "
+                "settings or start a new run without ckpt_path."
+            )

@@ -1,0 +1,40 @@
+"""Image files, image sets, training patches, and the data module that brings them to a training."""
+
+from typing import TYPE_CHECKING, Any
+
+from lic.data.binary import BinaryImages, cifar10, stl10
+from lic.data.cache import CachedImages, cache_folder
+from lic.data.images import Pixels, read_image, to_batch, to_float, to_image, to_uint8, write_png
+from lic.data.sources import BuiltinPhotos, ImageFolder, ImageSet
+from lic.data.synthetic import DeadLeaves
+
+if TYPE_CHECKING:
+    from lic.data.module import ImageData
+
+__all__ = [
+    "BinaryImages",
+    "BuiltinPhotos",
+    "CachedImages",
+    "DeadLeaves",
+    "ImageData",
+    "ImageFolder",
+    "ImageSet",
+    "Pixels",
+    "cache_folder",
+    "cifar10",
+    "read_image",
+    "stl10",
+    "to_batch",
+    "to_float",
+    "to_image",
+    "to_uint8",
+    "write_png",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ImageData":  # on demand: Lightning takes seconds to import, and coding an image needs none
+        from lic.data.module import ImageData
+
+        return ImageData
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

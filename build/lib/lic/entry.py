@@ -1,0 +1,68 @@
+"""How a command ends: with its result, or with one sentence and an exit code that is not zero."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from lic.errors import UserError
+
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+_NO_CHOICE = re.compile(r"Could not override '(\w+)'\. No match in the defaults list")
+
+
+def run(main: Callable[[], object]) -> None:
+    """Run a Hydra application; print a user's mistake as one line and exit with 2.
+
+    Faults of ours keep their traceback. So does everything when HYDRA_FULL_ERROR=1 is set.
+    """
+    wants_traceback = os.environ.get(_FULL_ERROR, "0") not in ("", "0")
+    os.environ[_FULL_ERROR] = "1"  # Hydra then raises instead of printing and exiting
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted.")
+    except Exception as error:
+        if wants_traceback or (message := user_message(error)) is None:
+            raise
+        end(message)
+
+
+def end(message: str) -> NoReturn:
+    """Leave with a sentence for the user and exit code 2."""
+    print(f"Error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def lists_in(argv: list[str], key: str) -> list[str]:
+    """Make ``key=a,b`` the list that people mean by it; in a sweep it stays Hydra's list of jobs."""
+    if {"-m", "--multirun"} & set(argv):
+        return argv
+    start = f"{key}="
+    return [f"{start}[{a.removeprefix(start)}]" if a.startswith(start) and "[" not in a else a for a in argv]
+
+
+def user_message(error: BaseException) -> str | None:
+    """The sentence for a user behind an exception, or None if the fault is ours."""
+    for cause in _causes(error):
+        if isinstance(cause, UserError):
+            return str(cause)
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return None
+    parts = [
+        str(e) for e in (error, error.__cause__) if isinstance(e, HydraException | OmegaConfBaseException)
+    ]
+    text = "; ".join(" ".join(part.split()) for part in parts)
+    if match := _NO_CHOICE.search(text):
+        return f"The chosen model takes no {match[1]}=; leave the choice out or choose another model."
+    return text
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

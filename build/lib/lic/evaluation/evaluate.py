@@ -1,0 +1,100 @@
+"""Codes every image of a set to a file, decodes that file, and measures what came out."""
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+
+from lic.atomic import write_bytes
+from lic.coding.classical import classical_codecs
+from lic.coding.codec import FileCodec
+from lic.data import ImageSet, to_batch, write_png
+from lic.data.images import Pixels
+from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Row, TestResult
+from lic.metrics.quality import ms_ssim, ms_ssim_db, psnr
+
+STREAMS, CLASSICAL = "streams", "classical"
+
+
+class DecodingError(RuntimeError):
+    """A decoded file is not the image that its encoder promised: a fault of the codec, never of the user."""
+
+
+def evaluate(
+    codec: FileCodec, images: ImageSet, folder: Path, data: str, pictures: Sequence[int] = ()
+) -> TestResult:
+    """Measure ``codec`` on ``images`` and leave the evidence in ``folder``.
+
+    Writes ``streams/``, one complete file per image; for the images of the indexes ``pictures``,
+    ``originals/`` and ``reconstructions/``; last, ``test.json``.
+
+    Args:
+        codec: any codec of files.
+        images: the test set.
+        folder: where the files go.
+        data: what the set is called in reports.
+        pictures: the images to keep as PNG.
+
+    Raises:
+        DecodingError: a decoded image differs from the encoder's own reconstruction.
+        UserError: an image cannot be read or coded.
+    """
+    rows = []
+    for index in track(range(len(images)), description=f"{codec.info.curve}, {codec.info.setting}"):
+        name, image = images.names[index], images[index]
+        row, decoded = _measure(codec, image, name, folder / STREAMS / f"{name}{codec.suffix}")
+        rows.append(row)
+        if index in pictures:
+            write_png(folder / ORIGINALS / f"{name}.png", image)
+            write_png(folder / RECONSTRUCTIONS / f"{name}.png", decoded)
+    result = TestResult(codec.info, data, tuple(rows))
+    result.save(folder / RESULT_FILE)
+    return result
+
+
+def evaluate_classical(name: str, images: ImageSet, folder: Path, data: str) -> list[TestResult]:
+    """One result per quality of a classical codec, each in a folder of its own."""
+    pictures = some_pictures(len(images))
+    return [
+        evaluate(codec, images, folder / f"{name}-{codec.info.setting.split()[-1]}", data, pictures)
+        for codec in classical_codecs(name)
+    ]
+
+
+def some_pictures(count: int, wanted: int = 4) -> list[int]:
+    """Evenly spread indexes of the images whose reconstructions are kept."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(wanted, count))})
+
+
+def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[Row, Pixels]:
+    height, width = image.shape[:2]
+    start = time.perf_counter()
+    encoded = codec.encode(image)
+    encode_s = time.perf_counter() - start
+    write_bytes(file, encoded.data)
+    data = file.read_bytes()
+    start = time.perf_counter()
+    decoded = codec.decode(data)
+    decode_s = time.perf_counter() - start
+    if not np.array_equal(decoded, encoded.reconstruct()):
+        raise DecodingError(f"{file}: the decoded pixels differ from the encoder's own reconstruction.")
+    x, x_hat = to_batch(image), to_batch(decoded)
+    similarity = ms_ssim(x, x_hat)
+    row = Row(
+        file=name,
+        width=width,
+        height=height,
+        bytes=len(data),
+        bpp=8 * len(data) / (width * height),
+        estimated_bpp=encoded.estimate_bits() / (width * height),
+        psnr=psnr(x, x_hat).item(),
+        ms_ssim=similarity.item(),
+        ms_ssim_db=ms_ssim_db(similarity).item(),
+        encode_s=encode_s,
+        decode_s=decode_s,
+    )
+    assert math.isfinite(row.bpp)
+    return row, decoded

@@ -1,0 +1,75 @@
+"""Rate-distortion curves as interactive figures."""
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from lic.evaluation.points import Curve
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A quality that is drawn against the rate."""
+
+    measure: str
+    title: str
+
+
+AXES = (Axis("psnr", "PSNR (dB)"), Axis("ms_ssim_db", "MS-SSIM (dB)"))
+
+COLOURS = (  # told apart on white and on black, and by most colour-blind eyes
+    "#3b82f6",
+    "#e8590c",
+    "#12a594",
+    "#c2459d",
+    "#b7860b",
+    "#7c66dc",
+    "#46a758",
+    "#e5484d",
+)
+CLASSICAL_COLOURS = ("#868e96", "#a18072", "#5f8aa0", "#8f8a4f")
+
+
+def colours(curves: Sequence[Curve]) -> list[str]:
+    """A colour per curve: bright for the learned codecs, muted for the classical ones."""
+    used = {True: 0, False: 0}
+    chosen = []
+    for curve in curves:
+        palette = COLOURS if curve.learned else CLASSICAL_COLOURS
+        chosen.append(palette[used[curve.learned] % len(palette)])
+        used[curve.learned] += 1
+    return chosen
+
+
+def rd_figure(curves: Sequence[Curve], axis: Axis) -> go.Figure:
+    """A quality against bits per pixel, one trace per curve in their order; classical codecs are dashed.
+
+    Points without a finite quality (lossless, or MS-SSIM of small images) cannot be drawn; a curve of
+    such points keeps an empty trace. Plotly reads a subset of HTML in every text, so names are escaped.
+    """
+    figure = go.Figure()
+    for curve, colour in zip(curves, colours(curves), strict=True):
+        drawn = [point for point in curve.points if math.isfinite(point.mean[axis.measure])]
+        label = html.escape(curve.label)
+        figure.add_scatter(
+            x=[point.mean["bpp"] for point in drawn],
+            y=[point.mean[axis.measure] for point in drawn],
+            customdata=[[label, html.escape(point.result.codec.setting)] for point in drawn],
+            name=label,
+            mode="lines+markers",
+            line={"color": colour, "width": 2, "dash": "solid" if curve.learned else "dash"},
+            marker={"size": 7, "symbol": "circle" if curve.learned else "diamond"},
+            hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{x:.4f} bpp<br>%{y:.2f} dB"
+            "<extra></extra>",
+        )
+    figure.update_layout(
+        template="plotly_white",
+        xaxis={"title": "Rate (bits per pixel)", "rangemode": "tozero"},
+        yaxis={"title": axis.title},
+        legend={"orientation": "h", "y": -0.2},
+        margin={"l": 60, "r": 15, "t": 15, "b": 50},
+    )
+    return figure

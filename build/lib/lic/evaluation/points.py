@@ -1,0 +1,221 @@
+"""The points of R-D curves: found below run folders, grouped, compared, written down."""
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from lic.atomic import write_bytes
+from lic.errors import UserError
+from lic.evaluation.result import RESULT_FILE, TestResult
+from lic.metrics.bd_rate import bd_rate, common_quality
+
+ANCHOR = "JPEG"
+STATUS_FILE = "status.json"
+QUALITIES = ("psnr", "ms_ssim_db")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One codec at one setting on one set of images, and the run folder that holds it."""
+
+    run: Path
+    result: TestResult
+
+    @cached_property
+    def mean(self) -> dict[str, float]:
+        """The mean over images of every measure, see `TestResult.mean`."""
+        return self.result.mean
+
+    @property
+    def gap_percent(self) -> float:
+        """How far the bytes of the files exceed the rate that the likelihoods promise; NaN without one."""
+        estimate = self.mean["estimated_bpp"]
+        return 100 * (self.mean["bpp"] / estimate - 1) if estimate else math.nan
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The points of one codec on one set of images, by rising rate.
+
+    ``label`` is the codec's curve name, followed by the data where the report has several sets.
+    """
+
+    name: str
+    data: str
+    label: str
+    points: tuple[Point, ...]
+
+    @property
+    def learned(self) -> bool:
+        """Whether a network codes; classical codecs are drawn as background."""
+        return self.points[0].result.codec.learned
+
+    def values(self, measure: str) -> list[float]:
+        """One mean per point."""
+        return [point.mean[measure] for point in self.points]
+
+
+@dataclass(frozen=True)
+class BDRate:
+    """Rate against the anchor at equal quality.
+
+    ``percent`` is negative where the curve saves, NaN where undefined; ``interval`` is the range of
+    qualities in dB that it averages over.
+    """
+
+    percent: float
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that ended without a result."""
+
+    run: Path
+    error: str
+
+
+def collect(folders: Sequence[Path]) -> list[Point]:
+    """Read every ``test.json`` in or below the folders (runs, sweeps, or folders of them), each once.
+
+    Every job of a sweep may have measured the same classical codec on the same images: one point is kept.
+
+    Raises:
+        UserError: There is none, or one cannot be read.
+    """
+    points = [Point(file.parent, TestResult.load(file)) for file in _find(folders, RESULT_FILE)]
+    points = _without_repetitions(point for point in points if point.result.rows)
+    if not points:
+        names = ", ".join(str(folder) for folder in folders)
+        raise UserError(f"There is no {RESULT_FILE} with results in or below {names}; evaluate a run first.")
+    return points
+
+
+def collect_failures(folders: Sequence[Path]) -> list[Failure]:
+    """The jobs in or below the folders whose ``status.json`` says "failed"."""
+    failures = []
+    for file in _find(folders, STATUS_FILE):
+        try:
+            status = json.loads(file.read_text("utf-8"))
+        except ValueError:
+            continue  # a job that died while it wrote has no result either; its folder shows that
+        if isinstance(status, dict) and status.get("status") == "failed":
+            failures.append(Failure(file.parent, str(status.get("error") or "no message")))
+    return failures
+
+
+def _without_repetitions(points: Iterable[Point]) -> list[Point]:
+    kept: dict[Hashable, Point] = {}
+    for point in points:
+        codec, result = point.result.codec, point.result
+        images = tuple(row.file for row in result.rows)
+        kept.setdefault(point.run if codec.learned else (codec, result.data, images), point)
+    return list(kept.values())
+
+
+def _find(folders: Sequence[Path], name: str) -> list[Path]:
+    found = {file.resolve(): file for folder in folders for file in sorted(folder.rglob(name))}
+    return list(found.values())
+
+
+def curves(points: Iterable[Point]) -> list[Curve]:
+    """Group points by codec curve and data: learned codecs first, then by name."""
+
+    def key(point: Point) -> tuple[bool, str, str]:
+        return not point.result.codec.learned, point.result.codec.curve, point.result.data
+
+    groups = [
+        (name, data, sorted(group, key=lambda point: point.mean["bpp"]))
+        for (_, name, data), group in groupby(sorted(points, key=key), key)
+    ]
+    several = len({data for _, data, _ in groups}) > 1
+    return [
+        Curve(name, data, f"{name} · {data}" if several else name, tuple(group))
+        for name, data, group in groups
+    ]
+
+
+def bd_rates(curve: Curve, all_curves: Sequence[Curve]) -> dict[str, BDRate] | None:
+    """BD-rate of a curve against JPEG on the same data, per quality of `QUALITIES`.
+
+    None for JPEG itself and where JPEG was not measured on that data.
+    """
+    anchors = [other for other in all_curves if other.name == ANCHOR and other.data == curve.data]
+    if not anchors or curve.name == ANCHOR:
+        return None
+    anchor = anchors[0]
+    return {
+        name: BDRate(
+            bd_rate(anchor.values("bpp"), anchor.values(name), curve.values("bpp"), curve.values(name)),
+            common_quality(anchor.values(name), curve.values(name)),
+        )
+        for name in QUALITIES
+    }
+
+
+def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
+    """Write ``rd.csv``: a row per point, by curve and rate; empty where a measure does not exist."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([
+        "curve", "setting", "model", "upsample", "lambda", "distortion", "parameters", "data", "images",
+        "bpp", "estimated_bpp", "gap_percent", "psnr", "ms_ssim", "ms_ssim_db", "encode_s", "decode_s", "run",
+    ])  # fmt: skip
+    for point in (point for curve in curves(points) for point in curve.points):
+        codec, mean = point.result.codec, point.mean
+        numbers = [
+            mean["bpp"], mean["estimated_bpp"], point.gap_percent, mean["psnr"], mean["ms_ssim"],
+            mean["ms_ssim_db"], mean["encode_s"], mean["decode_s"],
+        ]  # fmt: skip
+        writer.writerow([
+            codec.curve, codec.setting, codec.model, codec.upsample, codec.lmbda, codec.distortion,
+            codec.parameters, point.result.data, len(point.result.rows),
+            *("" if math.isnan(number) else round(number, 6) for number in numbers),
+            relative(point.run, path.parent),
+        ])  # fmt: skip
+    write_bytes(path, stream.getvalue().encode())
+
+
+def table(points: Iterable[Point]) -> Table:
+    """The points as a small table for the console, a section per curve."""
+    view = Table(title="Means over images", title_justify="left", box=SIMPLE_HEAD)
+    view.add_column("curve", overflow="fold")
+    view.add_column("setting", no_wrap=True)
+    for heading in ("bpp", "gap", "PSNR dB", "MS-SSIM dB"):
+        view.add_column(heading, justify="right", no_wrap=True)
+    for curve in curves(points):
+        view.add_section()
+        for i, point in enumerate(curve.points):
+            view.add_row(
+                Text("" if i else curve.label),  # Text, because a name is no markup
+                Text(point.result.codec.setting),
+                number(point.mean["bpp"], 4),
+                number(point.gap_percent, 2, signed=True, unit=" %"),
+                number(point.mean["psnr"], 2),
+                number(point.mean["ms_ssim_db"], 2),
+            )
+    return view
+
+
+def number(value: float, digits: int, *, signed: bool = False, unit: str = "") -> str:
+    """A measure for people: a dash for NaN, ∞ for inf, a true minus sign."""
+    if math.isnan(value):
+        return "–"
+    text = f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−").replace("inf", "∞")
+    return text + unit
+
+
+def relative(run: Path, start: Path) -> str:
+    """A run folder as seen from another folder, with forward slashes."""
+    return Path(os.path.relpath(run.resolve(), start.resolve())).as_posix()

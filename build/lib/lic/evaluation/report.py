@@ -1,0 +1,145 @@
+"""``report.html``: one file that shows what was measured, on any machine, without a network."""
+
+import base64
+import json
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import plotly.offline
+
+from lic.atomic import write_text
+from lic.evaluation.figures import AXES, colours, rd_figure
+from lic.evaluation.gallery import Scene, gallery
+from lic.evaluation.points import (
+    ANCHOR,
+    BDRate,
+    Curve,
+    Point,
+    bd_rates,
+    collect,
+    collect_failures,
+    curves,
+    number,
+    relative,
+)
+
+QUALITY_NAMES = {"psnr": "PSNR", "ms_ssim_db": "MS-SSIM"}
+
+
+def write_report(folders: Sequence[Path], output: Path, title: str) -> None:
+    """Write one self-contained page about all runs in or below the folders.
+
+    Every name goes through Jinja's escaping, plotly's entities or JSON with escaped angle brackets: names
+    are text. A content security policy in the page forbids any request.
+
+    Args:
+        folders: Run folders, sweep folders, or folders of them.
+        output: The HTML file; it replaces an older one at once.
+        title: What the page says at its top.
+
+    Raises:
+        UserError: The folders hold no result.
+    """
+    points = collect(folders)
+    all_curves = curves(points)
+    axes = [axis for axis in AXES if any(math.isfinite(point.mean[axis.measure]) for point in points)]
+    scenes = gallery(all_curves)
+    content = {
+        "figures": [json.loads(rd_figure(all_curves, axis).to_json()) for axis in axes],
+        "scenes": [_scene(scene) for scene in scenes],
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lic.evaluation", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
+        title=title,
+        date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+        data=_data(points),
+        points=len(points),
+        failures=[
+            {"run": relative(failure.run, output.parent), "error": failure.error}
+            for failure in collect_failures(folders)
+        ],
+        curves=[
+            _curve(curve, all_curves, colour, output.parent)
+            for curve, colour in zip(all_curves, colours(all_curves), strict=True)
+        ],
+        axes=axes,
+        scenes=scenes,
+        shown=sum(len(scene.pictures) - 1 for scene in scenes),
+        left_out=sum(scene.left_out for scene in scenes),
+        content=content,
+        plotly=plotly.offline.get_plotlyjs(),
+    )
+    write_text(output, page)
+
+
+def _data(points: Sequence[Point]) -> list[str]:
+    images: dict[str, int] = {}
+    for point in points:
+        images[point.result.data] = max(images.get(point.result.data, 0), len(point.result.rows))
+    return [f"{data}, {count} image{'s'[: count > 1]}" for data, count in images.items()]
+
+
+def _curve(curve: Curve, all_curves: Sequence[Curve], colour: str, start: Path) -> dict[str, Any]:
+    return {
+        "label": curve.label,
+        "colour": colour,
+        "learned": curve.learned,
+        "bd_rate": _bd_text(curve, bd_rates(curve, all_curves)),
+        "rows": [_cells(point, start) for point in curve.points],
+    }
+
+
+def _bd_text(curve: Curve, rates: dict[str, BDRate] | None) -> str:
+    if curve.name == ANCHOR:
+        return "the reference of the BD-rates"
+    if rates is None:
+        return f"no BD-rate: {ANCHOR} was not measured on this data"
+    if len(curve.points) < 2:
+        return "no BD-rate: one point is no curve"
+    return f"BD-rate against {ANCHOR}: " + ", ".join(
+        f"{number(rate.percent, 1, signed=True, unit=' %')} on {QUALITY_NAMES[name]} "
+        f"({number(rate.interval[0], 1)} to {number(rate.interval[1], 1)} dB)"
+        if rate.interval
+        else f"no overlap on {QUALITY_NAMES[name]}"
+        for name, rate in rates.items()
+    )
+
+
+def _scene(scene: Scene) -> dict[str, Any]:
+    pictures = [
+        {
+            "key": picture.key,
+            "label": picture.label,
+            "caption": picture.caption,
+            "src": "data:image/png;base64," + base64.b64encode(picture.file.read_bytes()).decode(),
+        }
+        for picture in scene.pictures
+    ]
+    return {"name": scene.name, "width": scene.width, "height": scene.height, "pictures": pictures}
+
+
+def _cells(point: Point, start: Path) -> list[str]:
+    codec, mean = point.result.codec, point.mean
+    return [
+        codec.setting,
+        number(mean["bpp"], 4),
+        number(mean["estimated_bpp"], 4),
+        number(point.gap_percent, 2, signed=True, unit=" %"),
+        number(mean["psnr"], 2),
+        number(mean["ms_ssim"], 4),
+        number(mean["ms_ssim_db"], 2),
+        f"{codec.parameters:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if codec.parameters else "–",
+        number(mean["encode_s"], 3),
+        number(mean["decode_s"], 3),
+        relative(point.run, start),
+    ]

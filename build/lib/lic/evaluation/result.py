@@ -1,0 +1,107 @@
+"""What an evaluation measured: a row per image, their means, and the ``test.json`` that holds them."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lic.atomic import write_text
+from lic.coding.codec import CodecInfo
+from lic.errors import UserError
+
+__all__ = ["MEASURES", "ORIGINALS", "RECONSTRUCTIONS", "RESULT_FILE", "CodecInfo", "Row", "TestResult"]
+
+RESULT_FILE = "test.json"
+ORIGINALS, RECONSTRUCTIONS = "originals", "reconstructions"
+"""Folders of a run that hold ``<file>.png`` for a few of its rows."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image, coded to a file and decoded from it.
+
+    ``file`` is the image's name in its set, without a suffix. ``bpp`` is 8 · bytes of the whole file /
+    original pixels. ``estimated_bpp`` is the rate that the likelihoods promise; it is NaN where a codec has
+    none. Qualities compare 8-bit pixels. ``ms_ssim`` is NaN for images too small for five scales (a side
+    under 161 pixels). ``psnr`` and ``ms_ssim_db`` are inf for an image that comes back without any loss.
+    """
+
+    file: str
+    width: int
+    height: int
+    bytes: int
+    bpp: float
+    estimated_bpp: float
+    psnr: float
+    ms_ssim: float
+    ms_ssim_db: float
+    encode_s: float
+    decode_s: float
+
+
+MEASURES = tuple(f.name for f in fields(Row) if f.type is float)
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """All rows of one codec on one set of images: one point of an R-D curve."""
+
+    codec: CodecInfo
+    data: str
+    rows: tuple[Row, ...]
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """The mean over images of every measure.
+
+        NaN is left out, and so is inf: a single image coded without loss (a blank page) would make the
+        mean infinite and hide all the others. Where no finite value remains the mean is inf if there was
+        one (every image is lossless), else NaN.
+        """
+        return {name: _mean([getattr(row, name) for row in self.rows]) for name in MEASURES}
+
+    def save(self, path: Path) -> None:
+        """Write ``test.json`` (NaN as null, inf as the string "Infinity": JSON has neither)."""
+        content = {
+            "codec": asdict(self.codec),
+            "data": self.data,
+            "mean": self.mean,
+            "rows": [asdict(row) for row in self.rows],
+        }
+        write_text(path, json.dumps(_to_json(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "TestResult":
+        """Read ``test.json`` back; a `UserError` names a file that is not one."""
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            rows = [{key: _from_json(key, value) for key, value in row.items()} for row in content["rows"]]
+            return cls(CodecInfo(**content["codec"]), content["data"], tuple(Row(**row) for row in rows))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path} is not a test result of lic ({error}); evaluate the run again."
+            ) from error
+
+
+def _mean(values: list[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    if finite:
+        return math.fsum(finite) / len(finite)
+    return math.inf if math.inf in values else math.nan
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _to_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "Infinity"
+    return value
+
+
+def _from_json(key: str, value: Any) -> Any:
+    if key in MEASURES:
+        return math.nan if value is None else float(value)
+    return value

@@ -1,0 +1,26 @@
+"""Building blocks of the networks."""
+
+from compressai.layers import GDN
+
+from lic.layers.conv import StridedPointwise, SubPixelConv, conv, subpixel, tconv
+from lic.layers.padding import crop, pad, padded_size
+from lic.layers.residual import Res, ResDown, ResUp
+from lic.layers.upsample import UPSAMPLERS, Upsampler, upsampler
+
+__all__ = [
+    "GDN",
+    "UPSAMPLERS",
+    "Res",
+    "ResDown",
+    "ResUp",
+    "StridedPointwise",
+    "SubPixelConv",
+    "Upsampler",
+    "conv",
+    "crop",
+    "pad",
+    "padded_size",
+    "subpixel",
+    "tconv",
+    "upsampler",
+]

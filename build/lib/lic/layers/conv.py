@@ -1,0 +1,41 @@
+"""Convolutions as the papers write them: `k`×`k`, padding k//2, strides that halve or double a side."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv(c_in: int, c_out: int, kernel_size: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+    """`conv k s`: [N, c_in, H, W] -> [N, c_out, H/stride, W/stride]."""
+    return nn.Conv2d(c_in, c_out, kernel_size, stride, padding=kernel_size // 2, bias=bias)
+
+
+def tconv(c_in: int, c_out: int, kernel_size: int) -> nn.ConvTranspose2d:
+    """`tconv k s2`, the upsampler ``tconv``: [N, c_in, H, W] -> [N, c_out, 2H, 2W]."""
+    return nn.ConvTranspose2d(c_in, c_out, kernel_size, stride=2, padding=kernel_size // 2, output_padding=1)
+
+
+class SubPixelConv(nn.Sequential):
+    """`subpel k`: a convolution to 4·c_out channels, then depth-to-space (Shi et al. 2016)."""
+
+    def __init__(self, c_in: int, c_out: int, kernel_size: int):
+        super().__init__(conv(c_in, 4 * c_out, kernel_size), nn.PixelShuffle(2))
+
+
+def subpixel(c_in: int, c_out: int, kernel_size: int) -> SubPixelConv:
+    """The upsampler ``subpixel``, with `tconv`'s signature: [N, c_in, H, W] -> [N, c_out, 2H, 2W]."""
+    return SubPixelConv(c_in, c_out, kernel_size)
+
+
+class StridedPointwise(nn.Conv2d):
+    """`conv 1x1 s2`, computed as a 1x1 convolution of every second pixel.
+
+    Identical values to the strided convolution. torch 2.13 corrupts the heap in the backward pass of a
+    strided 1x1 convolution over channels-last tensors on the CPU; this form never calls it.
+    """
+
+    def __init__(self, c_in: int, c_out: int):
+        super().__init__(c_in, c_out, kernel_size=1, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, c_in, H, W] -> [N, c_out, H/2, W/2]."""
+        return F.conv2d(x[:, :, ::2, ::2], self.weight, self.bias)

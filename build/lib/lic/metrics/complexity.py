@@ -1,0 +1,101 @@
+"""Parameters, FLOPs by the rule of Cheng et al. 2019, and real multiply-accumulates of a live network."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from compressai.layers import GDN
+from torch import Tensor, nn
+
+from lic.entropy import EntropyBottleneck
+from lic.layers import SubPixelConv
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One row of the paper's Table 8.
+
+    ``output`` is (height, width) of the layer's own output. ``flops`` follows the paper's equation 3,
+    parameters x output pixels, GDN and priors not counted. ``macs`` are the multiply-accumulates that the
+    weights really take: a transposed convolution of stride 2 multiplies per *input* pixel, which equation 3
+    over-counts fourfold.
+    """
+
+    name: str
+    kind: str
+    kernel_size: int
+    c_in: int
+    c_out: int
+    output: tuple[int, int]
+    parameters: int
+    flops: int
+    macs: int
+
+    @property
+    def consistent_flops(self) -> int:
+        """Equation 3 at the resolution where the layer runs, also for the last sub-pixel convolution."""
+        return self.parameters * self.output[0] * self.output[1]
+
+
+def layer_costs(net: nn.Module, side: int = 256) -> list[LayerCost]:
+    """The cost of every layer with parameters, in the order of the signal, for a square image.
+
+    A sub-pixel convolution is counted at the resolution where it runs, except one that yields the image
+    itself: the paper's SubPixel totals come out only if that last one is counted after depth-to-space.
+
+    Args:
+        net: a network that takes [1, 3, side, side].
+        side: the image's side in pixels; the paper's tables are for 256.
+    """
+    shuffled = {m[0] for m in net.modules() if isinstance(m, SubPixelConv)}
+    costs: list[LayerCost] = []
+
+    def record(name: str, layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, y: Tensor) -> None:
+        height, width = y.shape[-2:]
+        transposed = isinstance(layer, nn.ConvTranspose2d)
+        counted = 4 if layer in shuffled and 2 * height == side else 1
+        parameters = _parameters(layer)
+        costs.append(
+            LayerCost(
+                name=name,
+                kind="tconv" if transposed else "conv",
+                kernel_size=layer.kernel_size[0],
+                c_in=layer.in_channels,
+                c_out=layer.out_channels,
+                output=(height, width),
+                parameters=parameters,
+                flops=parameters * height * width * counted,
+                macs=layer.weight.numel() * (x.shape[-2] * x.shape[-1] if transposed else height * width),
+            )
+        )
+
+    hooks = [
+        layer.register_forward_hook(
+            lambda layer, inputs, output, name=name: record(name, layer, inputs[0], output)
+        )
+        for name, layer in net.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    device = next(net.parameters()).device
+    was_training = net.training
+    try:
+        with torch.inference_mode():
+            net.eval()(torch.zeros(1, 3, side, side, device=device))
+    finally:
+        net.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return [*costs, *_uncounted(net)]
+
+
+def _uncounted(net: nn.Module) -> list[LayerCost]:
+    """The rows of Table 8 that have parameters but no FLOPs."""
+    rows = {"GDN/IGDN": GDN, "factorized prior": EntropyBottleneck}
+    counts = {
+        name: sum(_parameters(m) for m in net.modules() if isinstance(m, kind)) for name, kind in rows.items()
+    }
+    return [LayerCost(name, "", 0, 0, 0, (0, 0), count, 0, 0) for name, count in counts.items() if count]
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(cast(Tensor, p).numel() for p in module.parameters())

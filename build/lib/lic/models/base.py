@@ -1,0 +1,74 @@
+"""What every network offers: a forward pass for training, and coding of its latents to bytes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from lic.errors import UserError
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A training pass: ``x_hat`` [N, 3, H, W] and, per latent, the estimated ``bits`` of each image [N]."""
+
+    x_hat: Tensor
+    bits: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What both ends of a stream know: ``symbols`` (the coded integers) and ``y_hat``, the input of g_s."""
+
+    symbols: Tensor
+    y_hat: Tensor
+
+
+class CompressionModel(nn.Module, ABC):
+    """A learned codec: analysis ``g_a``, synthesis ``g_s``, and an entropy model of the latents between.
+
+    Images are float32 [N, 3, H, W] in [0, 1] with H and W multiples of ``downsampling``. `encode` and
+    `decode` work on one image, in evaluation and inference mode, after `lic.entropy.update_tables` or
+    with a state dict that holds tables.
+    """
+
+    downsampling: ClassVar[int]
+    g_a: nn.Module
+    g_s: nn.Module
+
+    @abstractmethod
+    def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """What passes: noisy (training) or rounded (evaluation) ``y_hat``, and each latent's bits [N]."""
+
+    @abstractmethod
+    def encode(self, y: Tensor) -> tuple[list[bytes], Latents]:
+        """Code y = g_a(x) of one image into the payloads of a stream."""
+
+    @abstractmethod
+    def decode(self, payloads: Sequence[bytes], size: Size) -> Latents:
+        """The latents from `encode`'s payloads; ``size`` is the padded image's (height, width)."""
+
+    def forward(self, x: Tensor) -> Forward:
+        """Reconstruct a batch and estimate its rate, for training and validation."""
+        y = self.g_a(x)
+        y_hat, bits = self.bottleneck(y)
+        x_hat = self.g_s(y_hat)
+        return Forward(x_hat, bits)
+
+
+def check_width(name: str, width: int) -> None:
+    """Refuse a channel count that the hyper nets cannot scale by 1.5."""
+    if width < 2 or width % 2:
+        raise UserError(f"{name} must be a positive even number of channels, not {width}.")
+
+
+def check_kernel_size(name: str, kernel_size: int) -> None:
+    """Refuse a kernel size that padding k//2 does not centre."""
+    if kernel_size < 3 or kernel_size % 2 == 0:
+        raise UserError(
+            f"{name} must be an odd number from 3 on (the paper has 3, 5 and 9), not {kernel_size}."
+        )

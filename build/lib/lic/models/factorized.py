@@ -1,0 +1,81 @@
+"""Baseline-k of Cheng et al. 2019 (arXiv 1906.09731, Table 1): no hyperprior."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from lic.entropy import EntropyBottleneck, total_bits
+from lic.layers import GDN, conv, tconv
+from lic.models.base import CompressionModel, Latents, Size, check_kernel_size, check_width
+
+
+class FactorizedPrior(CompressionModel):
+    """Signal flow of a codec whose latents have one learned density per channel (Ballé et al. 2018).
+
+    ::
+
+              ┌─────┐  y   ┌───┐  y_hat  ┌─────┐
+        x ──▶ │ g_a ├───▶──┤ Q ├────▶────┤ g_s ├──▶ x_hat
+              └─────┘      └───┘         └─────┘
+                      entropy_bottleneck
+    """
+
+    entropy_bottleneck: EntropyBottleneck
+
+    def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `CompressionModel.bottleneck`."""
+        y_hat, p_y = self.entropy_bottleneck(y)
+        return y_hat, {"y": total_bits(p_y)}
+
+    def encode(self, y: Tensor) -> tuple[list[bytes], Latents]:
+        """One payload: y."""
+        payload = self.entropy_bottleneck.compress(y)
+        height, width = y.shape[-2:]
+        return [payload], self._latents(payload, (height, width))
+
+    def decode(self, payloads: Sequence[bytes], size: Size) -> Latents:
+        """See `CompressionModel.decode`."""
+        (payload,) = payloads
+        return self._latents(payload, (size[0] // self.downsampling, size[1] // self.downsampling))
+
+    def _latents(self, payload: bytes, size: Size) -> Latents:
+        y_hat = self.entropy_bottleneck.decompress(payload, size)
+        return Latents(self.entropy_bottleneck.symbols(y_hat), y_hat)
+
+
+class Baseline(FactorizedPrior):
+    """Baseline-3, -5 and -9: four strided convolutions each way, 1/16 of the resolution.
+
+    Section A of the paper's Table 9 with ``width`` 128: 4.25e9 FLOPs (k = 3), 1.18e10 (5), 3.82e10 (9).
+    The encoder's last convolution has no bias.
+
+    Raises:
+        UserError: an even kernel size or an odd width.
+    """
+
+    downsampling = 16
+
+    def __init__(self, kernel_size: int = 5, width: int = 128):
+        super().__init__()
+        check_kernel_size("model.kernel_size", kernel_size)
+        check_width("model.width", width)
+        k, n = kernel_size, width
+        self.g_a = nn.Sequential(
+            conv(3, n, k, stride=2),
+            GDN(n),
+            conv(n, n, k, stride=2),
+            GDN(n),
+            conv(n, n, k, stride=2),
+            GDN(n),
+            conv(n, n, k, stride=2, bias=False),
+        )
+        self.g_s = nn.Sequential(
+            tconv(n, n, k),
+            GDN(n, inverse=True),
+            tconv(n, n, k),
+            GDN(n, inverse=True),
+            tconv(n, n, k),
+            GDN(n, inverse=True),
+            tconv(n, 3, k),
+        )
+        self.entropy_bottleneck = EntropyBottleneck(n)

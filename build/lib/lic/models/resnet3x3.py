@@ -1,0 +1,135 @@
+"""ResNet-3x3(3) and ResNet-3x3(4) of Cheng et al. 2019 (arXiv 1906.09731, Tables 4, 5 and 9).
+
+The parameter counts and FLOPs of the paper's Table 9 fix the layers below. They do not fix whether the
+unit at 1/16 of the resolution starts the decoder (chosen: Res(192) of Bottleneck192 fits there, and
+cheng2020 does so) or ends the encoder, nor which hyper layers carry the strides.
+"""
+
+from torch import nn
+
+from lic.entropy import EntropyBottleneck, GaussianConditional
+from lic.layers import GDN, Res, ResDown, ResUp, conv, tconv, upsampler
+from lic.models.base import check_width
+from lic.models.hyperprior import MeanScaleHyperprior
+
+
+class _Hyperprior3x3(MeanScaleHyperprior):
+    """The hyper path of both networks: each strided 5x5 of HyperPrior-k becomes two 3x3 layers.
+
+    It upsamples by transposed convolutions in every variant and scales with the bottleneck M; the
+    constants 640 and 512 do not.
+    """
+
+    def __init__(self, bottleneck: int):
+        super().__init__()
+        m = bottleneck
+        self.h_a = nn.Sequential(
+            conv(m, m, 3),
+            nn.LeakyReLU(),
+            conv(m, m, 3),
+            nn.LeakyReLU(),
+            conv(m, m, 3, stride=2),
+            nn.LeakyReLU(),
+            conv(m, m, 3),
+            nn.LeakyReLU(),
+            conv(m, m, 3, stride=2),
+        )
+        self.h_s = nn.Sequential(
+            conv(m, m, 3),
+            nn.LeakyReLU(),
+            tconv(m, m, 3),
+            nn.LeakyReLU(),
+            conv(m, m * 3 // 2, 3),
+            nn.LeakyReLU(),
+            tconv(m * 3 // 2, m * 3 // 2, 3),
+            nn.LeakyReLU(),
+            conv(m * 3 // 2, m * 2, 3),
+        )
+        self.entropy_parameters = nn.Sequential(
+            conv(m * 2, 640, 1),
+            nn.LeakyReLU(),
+            conv(640, 512, 1),
+            nn.LeakyReLU(),
+            conv(512, m * 2, 1, bias=False),
+        )
+        self.entropy_bottleneck = EntropyBottleneck(m)
+        self.gaussian_conditional = GaussianConditional()
+
+
+class ResNet3x3Three(_Hyperprior3x3):
+    """ResNet-3x3(3): per stage one strided 3x3 and a residual pair, the receptive field of one 9x9 conv.
+
+    5,716,355 parameters at ``width`` 128. ``shortcut=False`` is the plain stack of 3x3 layers.
+
+    Raises:
+        UserError: an odd width.
+    """
+
+    def __init__(self, width: int = 128, shortcut: bool = True):
+        check_width("model.width", width)
+        super().__init__(width)
+        n = width
+        self.g_a = nn.Sequential(
+            conv(3, n, 3, stride=2),
+            GDN(n),
+            Res(n, shortcut),
+            conv(n, n, 3, stride=2),
+            GDN(n),
+            Res(n, shortcut),
+            conv(n, n, 3, stride=2),
+            GDN(n),
+            Res(n, shortcut),
+            conv(n, n, 3, stride=2, bias=False),
+        )
+        self.g_s = nn.Sequential(
+            Res(n, shortcut),
+            tconv(n, n, 3),
+            GDN(n, inverse=True),
+            Res(n, shortcut),
+            tconv(n, n, 3),
+            GDN(n, inverse=True),
+            Res(n, shortcut),
+            tconv(n, n, 3),
+            GDN(n, inverse=True),
+            Res(n, shortcut),
+            tconv(n, 3, 3),
+        )
+
+
+class ResNet3x3Four(_Hyperprior3x3):
+    """ResNet-3x3(4): residual units that also change the resolution, upsampled by TConv or SubPixel.
+
+    6,684,931 parameters with ``upsample="tconv"``, 8,172,172 with ``"subpixel"``, 11,627,916 with
+    ``"subpixel"`` and ``bottleneck`` 192, at ``width`` 128. ``shortcut=False`` is the plain stack of 3x3
+    layers of section 2.2.
+
+    Raises:
+        UserError: an odd width or bottleneck, an unknown upsampler.
+    """
+
+    def __init__(
+        self, upsample: str = "subpixel", width: int = 128, bottleneck: int = 128, shortcut: bool = True
+    ):
+        check_width("model.width", width)
+        check_width("model.bottleneck", bottleneck)
+        super().__init__(bottleneck)
+        n, m, up = width, bottleneck, upsampler(upsample)
+        self.g_a = nn.Sequential(
+            ResDown(3, n, shortcut),
+            Res(n, shortcut),
+            ResDown(n, n, shortcut),
+            Res(n, shortcut),
+            ResDown(n, n, shortcut),
+            Res(n, shortcut),
+            conv(n, m, 3, stride=2, bias=False),
+        )
+        self.g_s = nn.Sequential(
+            Res(m, shortcut),
+            ResUp(m, n, up, shortcut),
+            Res(n, shortcut),
+            ResUp(n, n, up, shortcut),
+            Res(n, shortcut),
+            ResUp(n, n, up, shortcut),
+            Res(n, shortcut),
+            up(n, 3, 3),
+        )

@@ -1,0 +1,177 @@
+"""What a training run needs beside its codec: loggers that end, checkpoints, a place to resume from."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate, to_absolute_path
+from lightning import Callback
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from lic.coding.checkpoint import CHECKPOINTS, check_resumable, find_checkpoint
+from lic.errors import UserError
+from lic.losses import check_lambda, lambda_warning
+from lic.tracking import wandb_mode
+
+METRICS_FILE = "metrics.csv"
+
+_log = logging.getLogger(__name__)
+
+_NOT_FOR_USERS = (
+    "Experiment logs directory .* exists",  # Hydra made the folder; an earlier metrics.csv is set aside
+    "You're resuming from a checkpoint that ended before the epoch",  # our batches are numbered by step
+    ".*isinstance\\(treespec, LeafSpec\\)",  # between Lightning and torch
+    ".*does not have many workers",
+    ".*`ModelCheckpoint`.*is not empty",
+)
+
+
+def quieten() -> None:
+    """Leave what people need of Lightning's messages: warnings, once, in Hydra's format."""
+    logging.getLogger("lightning.pytorch").handlers.clear()  # Hydra's root logger prints them already
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in _NOT_FOR_USERS:
+        warnings.filterwarnings("ignore", message)
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar without the epoch: the training data never end."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return "Training"
+
+    def get_metrics(self, *args: Any) -> dict[str, Any]:
+        """The values shown beside the bar, without the logger's version number."""
+        metrics = super().get_metrics(*args)
+        metrics.pop("v_num", None)
+        return metrics
+
+
+def run_folder() -> Path:
+    """The folder that Hydra made for this run or job."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def in_sweep() -> bool:
+    """Whether this is a job of a sweep (``-m``)."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def device(name: str) -> str:
+    """The device called ``name``; ``auto`` takes a GPU if there is one.
+
+    Raises:
+        UserError: no such device here.
+    """
+    has_gpu = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if has_gpu else "cpu"
+    if name not in ("cpu", "cuda") or (name == "cuda" and not has_gpu):
+        raise UserError(f"device={name} is not available here; choose device=auto or device=cpu.")
+    return name
+
+
+def checked_config(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as plain containers, fit for a checkpoint that the safe loader reads.
+
+    Raises:
+        UserError: an impossible λ, number of steps or EMA decay.
+    """
+    lmbda = check_lambda(cfg["lambda"])
+    if warning := lambda_warning(lmbda, cfg.distortion):
+        _log.warning(warning)
+    if not isinstance(steps := cfg.trainer.max_steps, int) or steps < 1:
+        raise UserError(f"trainer.max_steps must be a positive whole number, not {steps!r}.")
+    if cfg.ema is not None and not (isinstance(cfg.ema, float) and 0 < cfg.ema < 1):
+        raise UserError(f"ema must be a decay between 0 and 1 such as 0.999, or null, not {cfg.ema!r}.")
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+
+
+def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any]) -> str | None:
+    """The checkpoint that ``ckpt_path`` means; in a sweep, an unfinished job continues by itself.
+
+    Raises:
+        UserError: there is no such checkpoint, or it belongs to another model, λ or distortion.
+    """
+    folder = run_folder()
+    if cfg.ckpt_path is None:
+        own = folder / CHECKPOINTS / "last.ckpt"
+        if not (in_sweep() and own.is_file()):
+            return None
+        file = own
+    elif cfg.ckpt_path == "last":
+        try:
+            file = find_checkpoint(folder, names=("last",))
+        except UserError as error:
+            raise UserError(
+                f"{folder} has no {CHECKPOINTS}/last.ckpt to continue; give hydra.run.dir=FOLDER of the run "
+                "to continue, or ckpt_path=FOLDER to start a new run from its last checkpoint."
+            ) from error
+    else:
+        file = find_checkpoint(to_absolute_path(cfg.ckpt_path), names=("last", "best"))
+    check_resumable(file, config)
+    _log.info("Continuing from %s.", file)
+    return str(file)
+
+
+def callbacks(cfg: DictConfig) -> tuple[ModelCheckpoint, list[Callback]]:
+    """The checkpoints (best by validation R-D cost, and last), and all callbacks with them."""
+    checkpoint = ModelCheckpoint(
+        dirpath=run_folder() / CHECKPOINTS,
+        filename="best",
+        monitor="val/rd_cost",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    averaging = [EMAWeightAveraging(decay=cfg.ema, use_buffers=False)] if cfg.ema else []
+    return checkpoint, [*averaging, checkpoint, ProgressBar()]
+
+
+@contextmanager
+def loggers(cfg: DictConfig, config: dict[str, Any]) -> Iterator[list[Logger]]:
+    """The chosen loggers, told the configuration and finished however the block ends.
+
+    Without ``finish``, W&B would continue one job's run in the next job of the same process.
+    """
+    folder = run_folder()
+    _set_aside(folder / METRICS_FILE)
+    made: list[Logger] = []
+    exit_code = 1
+    try:
+        for name, node in cfg.logger.items():
+            made.append(instantiate(node, **(_wandb_options(folder) if name == "wandb" else {})))
+            if name != "csv":
+                made[-1].log_hyperparams(config)
+        yield made
+        exit_code = 0
+    finally:
+        if "wandb" in cfg.logger:
+            import wandb  # half a second that other loggers need not wait
+
+            wandb.finish(exit_code=exit_code)
+
+
+def _wandb_options(folder: Path) -> dict[str, Any]:
+    import wandb
+
+    return {
+        "name": folder.name,
+        "group": folder.parent.name if in_sweep() else None,
+        "mode": wandb_mode(),
+        "settings": wandb.Settings(quiet=True, show_info=False),
+    }
+
+
+def _set_aside(metrics: Path) -> None:
+    """Keep the values of an earlier part of this run: Lightning's logger deletes what it finds."""
+    if metrics.exists():
+        earlier = len(list(metrics.parent.glob("metrics.*.csv")))
+        metrics.rename(metrics.with_name(f"metrics.{earlier + 1}.csv"))

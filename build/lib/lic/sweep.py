@@ -1,0 +1,156 @@
+"""Jobs of a sweep: what state each is in, which are skipped, and what the whole sweep leaves behind.
+
+Light on purpose: Hydra imports this module to compose a configuration, before anything heavy is needed.
+"""
+
+import functools
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from lic.atomic import write_text
+from lic.entry import end, user_message
+
+STATUS_FILE = "status.json"
+ERROR_FILE = "error.txt"
+_LONGEST_NAME = 120
+
+_log = logging.getLogger(__name__)
+
+
+def register_resolvers() -> None:
+    """Names of folders, for ``hydra.sweep.dir`` and ``hydra.sweep.subdir``.
+
+    ``${sweep_name:}`` is made of the command's overrides, so that the same command finds its folder again;
+    ``${job_name:${hydra.overrides.task},${swept_keys:}}`` of what differs between the jobs. What depends on
+    the command is looked up once, in the process that starts the sweep; Hydra hands it on to the jobs.
+    """
+    OmegaConf.register_new_resolver("sweep_name", _sweep_name, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("swept_keys", _swept_keys, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("job_name", _job_name, replace=True)
+
+
+def _command() -> list[Override]:
+    overrides = [a for a in sys.argv[1:] if "=" in a and not a.startswith("-")]
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    return [o for o in parsed if not o.get_key_element().lstrip("+~").startswith("hydra")]
+
+
+def _sweep_name() -> str:
+    return _folder_name(o.input_line or "" for o in _command())
+
+
+def _swept_keys() -> list[str]:
+    return [o.get_key_element() for o in _command() if o.is_sweep_override()]
+
+
+def _job_name(overrides: Sequence[str], swept: Sequence[str]) -> str:
+    """The swept overrides; all of them where a sweeper of its own varies others."""
+    return _folder_name([o for o in overrides if o.split("=")[0] in swept] or overrides)
+
+
+def _folder_name(overrides: Iterable[str]) -> str:
+    """A folder name that needs no quoting in a shell or in a Hydra override."""
+    text = ",".join(overrides)
+    name = re.sub(r"[^\w.+-]+", "_", text.replace("=", "-")).strip("_.") or "default"
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return name
+
+
+def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
+    """Decorate a Hydra main function: keep ``status.json``, skip what is done, survive what fails.
+
+    A single run raises its error. A job of a sweep leaves it in its folder and returns NaN, so that the
+    others go on; `SweepSummary` reports it at the end.
+    """
+
+    @functools.wraps(main)
+    def guarded(cfg: DictConfig) -> float:
+        hydra = HydraConfig.get()
+        folder = Path(hydra.runtime.output_dir)
+        in_sweep = hydra.mode == RunMode.MULTIRUN
+        if in_sweep and (status := read_status(folder)).get("status") == "done":
+            _log.info("%s is done; skipped.", folder.name)
+            return float(status["cost"])
+        _write_status(folder, status="running")
+        try:
+            cost = main(cfg)
+        except BaseException as error:
+            message = user_message(error)
+            _write_status(folder, status="failed", error=message or f"{type(error).__name__}: {error}")
+            write_text(folder / ERROR_FILE, message or traceback.format_exc())
+            if not in_sweep and message:
+                end(message)  # raised, Hydra would print a line of its own before it
+            if not in_sweep or not isinstance(error, Exception):
+                raise
+            _log.error("%s failed: %s", folder.name, message or traceback.format_exc())
+            return math.nan
+        _write_status(folder, status="done", cost=cost)
+        return cost
+
+    return guarded
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """The content of a job's ``status.json``; empty if it has none."""
+    try:
+        return json.loads((folder / STATUS_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _write_status(folder: Path, **content: Any) -> None:
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        (folder / ERROR_FILE).unlink(missing_ok=True)
+        write_text(folder / STATUS_FILE, json.dumps(content, ensure_ascii=False) + "\n")
+
+
+class SweepSummary(Callback):
+    """After the last job: ``rd.csv``, ``report.html``, a W&B run of the sweep, and the failures by name.
+
+    Exits with 3 if a job failed.
+    """
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra in the process that started the sweep."""
+        from lic.evaluation.summary import add_classical, summarize  # Hydra composes without torch
+
+        folder = Path(config.hydra.sweep.dir)
+        jobs = sorted(status.parent for status in folder.glob(f"*/{STATUS_FILE}"))
+        states = {job: read_status(job) for job in jobs}
+        try:
+            if any(state.get("status") == "done" for state in states.values()):
+                add_classical(folder)
+                summarize(folder, track="wandb" in config.logger)
+        except Exception:  # Hydra would turn it into a warning
+            _log.exception(
+                "The jobs are done, but their summary failed; `lic report %s` tries again.", folder
+            )
+            sys.exit(1)
+        failed = {
+            job: s.get("error", "it did not finish") for job, s in states.items() if s["status"] != "done"
+        }
+        for job_folder, error in failed.items():
+            print(f"Failed: {job_folder}: {error}", file=sys.stderr)
+        if failed:
+            print(
+                f"{len(failed)} of {len(jobs)} jobs failed; the same command runs only what is unfinished.",
+                file=sys.stderr,
+            )
+            sys.exit(3)

@@ -1,0 +1,108 @@
+"""What tests of several folders share. Networks are narrow and one thread runs them: tests are many."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+import lic  # noqa: F401 - makes torchvision importable
+
+# isort: split
+import torch
+
+from lic.entropy import EntropyBottleneck, update_tables
+from lic.models import CompressionModel, build_model
+
+torch.set_num_threads(1)
+
+REPOSITORY = Path(__file__).parents[1]
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "baseline": {"name": "baseline", "kernel_size": 3},
+    "hyperprior": {"name": "hyperprior", "kernel_size": 5, "aux_kernel_size": 3},
+    "resnet3x3_3": {"name": "resnet3x3_3"},
+    "resnet3x3_4-tconv": {"name": "resnet3x3_4", "upsample": "tconv", "bottleneck": 12},
+    "resnet3x3_4-subpixel": {"name": "resnet3x3_4", "upsample": "subpixel", "bottleneck": 12},
+    "resnet3x3_4-plain": {"name": "resnet3x3_4", "shortcut": False, "bottleneck": 8},
+}
+
+
+class MakeNet(Protocol):
+    def __call__(self, seed: int = 0, **options: Any) -> CompressionModel: ...
+
+
+class RunPython(Protocol):
+    def __call__(
+        self, *arguments: str | Path, timeout: float = 300, **environment: str
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder of train.py, eval.py and conf/."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Photos and published figures beside the repository, where there are some."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent")
+    return folder
+
+
+@pytest.fixture(params=VARIANTS.values(), ids=VARIANTS.keys())
+def variant(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The options of each family and upsampler, 8 channels wide."""
+    return {"width": 8, **request.param}
+
+
+@pytest.fixture(scope="session")
+def make_net() -> MakeNet:
+    """A network in evaluation mode whose latents are not all zero and whose medians are not all integers."""
+
+    def make(seed: int = 0, **options: Any) -> CompressionModel:
+        torch.manual_seed(seed)
+        net = build_model(**{"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 8} | options)
+        with torch.no_grad():
+            for name in ("g_a", "h_a"):
+                if hasattr(net, name):
+                    last = list(getattr(net, name).children())[-1]
+                    last.weight.mul_(30)
+            for module in net.modules():
+                if isinstance(module, EntropyBottleneck):
+                    module.quantiles[:, 0, 1].uniform_(-0.4, 0.4)
+        update_tables(net)
+        return net.eval()
+
+    return make
+
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> RunPython:
+    """Run this interpreter in ``tmp_path``, with one thread and nothing of the user's settings."""
+
+    def run(
+        *arguments: str | Path, timeout: float = 300, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        settings = {
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(REPOSITORY),
+            "LIC_CACHE": str(tmp_path / "cache"),
+            "WANDB_MODE": "offline",
+        }
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=tmp_path,
+            env=os.environ | settings | environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,9 @@
+import pytest
+
+from lic.errors import UserError
+from lic.layers import upsampler
+
+
+def test_unknown_upsampler_is_refused_with_the_choices() -> None:
+    with pytest.raises(UserError, match="'bicubic'.*tconv.*subpixel"):
+        upsampler("bicubic")
