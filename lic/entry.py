@@ -30,6 +30,9 @@ def run(main: Callable[[], object]) -> None:
         if wants_traceback or (message := user_message(error)) is None:
             raise
         end(message)
+    finally:
+        if not wants_traceback:
+            del os.environ[_FULL_ERROR]
 
 
 def end(message: str) -> NoReturn:

@@ -13,8 +13,8 @@ import lic  # noqa: F401 - makes torchvision importable
 # isort: split
 import torch
 
-from lic.entropy import EntropyBottleneck, update_tables
-from lic.models import CompressionModel, build_model
+from lic.entropy import update_tables
+from lic.models import MODELS, CompressionModel, build_model
 
 torch.set_num_threads(1)
 
@@ -28,6 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "resnet3x3_4-subpixel": {"name": "resnet3x3_4", "upsample": "subpixel", "bottleneck": 12},
     "resnet3x3_4-plain": {"name": "resnet3x3_4", "shortcut": False, "bottleneck": 8},
 }
+assert {variant["name"] for variant in VARIANTS.values()} == set(MODELS), "test every family"
 
 
 class MakeNet(Protocol):
@@ -67,15 +68,14 @@ def make_net() -> MakeNet:
 
     def make(seed: int = 0, **options: Any) -> CompressionModel:
         torch.manual_seed(seed)
-        net = build_model(**{"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 8} | options)
+        net = build_model(**{"width": 8} | options)
         with torch.no_grad():
-            for name in ("g_a", "h_a"):
-                if hasattr(net, name):
-                    last = list(getattr(net, name).children())[-1]
-                    last.weight.mul_(30)
-            for module in net.modules():
-                if isinstance(module, EntropyBottleneck):
-                    module.quantiles[:, 0, 1].uniform_(-0.4, 0.4)
+            latent = torch.rand(1, 3, 128, 128)
+            for transform in (getattr(net, name) for name in ("g_a", "h_a") if hasattr(net, name)):
+                last = list(transform.children())[-1]
+                last.weight.mul_(4 / transform(latent).std())
+                latent = transform(latent)
+            net.entropy_bottleneck.quantiles[:, 0, 1].uniform_(-0.4, 0.4)
         update_tables(net)
         return net.eval()
 

@@ -13,7 +13,7 @@ from lic import tracking
 from lic.errors import UserError
 from lic.evaluation.points import collect
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Row
-from lic.evaluation.result import TestResult as Result
+from lic.evaluation.result import Result as Result
 
 KEY = "0123456789" * 4
 

@@ -80,17 +80,16 @@ class Varint(Field):
 
     def read(self, reader: Reader) -> int:
         """See `Field.read`."""
-        value = shift = 0
-        while True:
+        value = 0
+        for shift in range(0, self.high.bit_length(), 7):
             byte = reader.take(1)[0]
             value |= (byte & 0x7F) << shift
-            shift += 7
             if byte < 0x80:
                 break
-            if value > self.high or shift > 63:
-                break
-        if not self.low <= value <= self.high:
-            raise StreamError(f"The stream's {self.name} is {value}, outside {self.low} to {self.high}.")
+        if byte >= 0x80 or not self.low <= value <= self.high:
+            raise StreamError(
+                f"The stream's {self.name} is not from {self.low} to {self.high}: the file is damaged."
+            )
         return value
 
 

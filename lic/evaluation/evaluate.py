@@ -13,7 +13,7 @@ from lic.coding.classical import classical_codecs
 from lic.coding.codec import FileCodec
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels
-from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Row, TestResult
+from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
 from lic.metrics.quality import ms_ssim, ms_ssim_db, psnr
 
 STREAMS, CLASSICAL = "streams", "classical"
@@ -25,7 +25,7 @@ class DecodingError(RuntimeError):
 
 def evaluate(
     codec: FileCodec, images: ImageSet, folder: Path, data: str, pictures: Sequence[int] = ()
-) -> TestResult:
+) -> Result:
     """Measure ``codec`` on ``images`` and leave the evidence in ``folder``.
 
     Writes ``streams/``, one complete file per image; for the images of the indexes ``pictures``,
@@ -50,12 +50,12 @@ def evaluate(
         if index in pictures:
             write_png(folder / ORIGINALS / f"{name}.png", image)
             write_png(folder / RECONSTRUCTIONS / f"{name}.png", decoded)
-    result = TestResult(codec.info, data, tuple(rows))
+    result = Result(codec.info, data, tuple(rows))
     result.save(folder / RESULT_FILE)
     return result
 
 
-def evaluate_classical(name: str, images: ImageSet, folder: Path, data: str) -> list[TestResult]:
+def evaluate_classical(name: str, images: ImageSet, folder: Path, data: str) -> list[Result]:
     """One result per quality of a classical codec, each in a folder of its own."""
     pictures = some_pictures(len(images))
     return [

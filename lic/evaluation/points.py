@@ -17,7 +17,7 @@ from rich.text import Text
 
 from lic.atomic import write_bytes
 from lic.errors import UserError
-from lic.evaluation.result import RESULT_FILE, TestResult
+from lic.evaluation.result import RESULT_FILE, Result
 from lic.metrics.bd_rate import bd_rate, common_quality
 
 ANCHOR = "JPEG"
@@ -30,11 +30,11 @@ class Point:
     """One codec at one setting on one set of images, and the run folder that holds it."""
 
     run: Path
-    result: TestResult
+    result: Result
 
     @cached_property
     def mean(self) -> dict[str, float]:
-        """The mean over images of every measure, see `TestResult.mean`."""
+        """The mean over images of every measure, see `Result.mean`."""
         return self.result.mean
 
     @property
@@ -94,7 +94,7 @@ def collect(folders: Sequence[Path]) -> list[Point]:
     Raises:
         UserError: There is none, or one cannot be read.
     """
-    points = [Point(file.parent, TestResult.load(file)) for file in _find(folders, RESULT_FILE)]
+    points = [Point(file.parent, Result.load(file)) for file in _find(folders, RESULT_FILE)]
     points = _without_repetitions(point for point in points if point.result.rows)
     if not points:
         names = ", ".join(str(folder) for folder in folders)

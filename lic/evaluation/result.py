@@ -10,7 +10,7 @@ from lic.atomic import write_text
 from lic.coding.codec import CodecInfo
 from lic.errors import UserError
 
-__all__ = ["MEASURES", "ORIGINALS", "RECONSTRUCTIONS", "RESULT_FILE", "CodecInfo", "Row", "TestResult"]
+__all__ = ["MEASURES", "ORIGINALS", "RECONSTRUCTIONS", "RESULT_FILE", "CodecInfo", "Result", "Row"]
 
 RESULT_FILE = "test.json"
 ORIGINALS, RECONSTRUCTIONS = "originals", "reconstructions"
@@ -44,7 +44,7 @@ MEASURES = tuple(f.name for f in fields(Row) if f.type is float)
 
 
 @dataclass(frozen=True)
-class TestResult:
+class Result:
     """All rows of one codec on one set of images: one point of an R-D curve."""
 
     codec: CodecInfo
@@ -72,7 +72,7 @@ class TestResult:
         write_text(path, json.dumps(_to_json(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
     @classmethod
-    def load(cls, path: Path) -> "TestResult":
+    def load(cls, path: Path) -> "Result":
         """Read ``test.json`` back; a `UserError` names a file that is not one."""
         try:
             content = json.loads(path.read_text("utf-8"))

@@ -62,13 +62,13 @@ class CompressionModel(nn.Module, ABC):
 
 def check_width(name: str, width: int) -> None:
     """Refuse a channel count that the hyper nets cannot scale by 1.5."""
-    if width < 2 or width % 2:
+    if not isinstance(width, int) or width < 2 or width % 2:
         raise UserError(f"{name} must be a positive even number of channels, not {width}.")
 
 
 def check_kernel_size(name: str, kernel_size: int) -> None:
     """Refuse a kernel size that padding k//2 does not centre."""
-    if kernel_size < 3 or kernel_size % 2 == 0:
+    if not isinstance(kernel_size, int) or kernel_size < 3 or kernel_size % 2 == 0:
         raise UserError(
             f"{name} must be an odd number from 3 on (the paper has 3, 5 and 9), not {kernel_size}."
         )

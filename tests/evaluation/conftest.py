@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Row, TestResult
+from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Result, Row
 
 
 class MakeRun(Protocol):
@@ -64,7 +64,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             if pictures:
                 _write_picture(folder / ORIGINALS / f"{name}.png", i)
                 _write_picture(folder / RECONSTRUCTIONS / f"{name}.png", i)
-        TestResult(codec, data, tuple(rows)).save(folder / "test.json")
+        Result(codec, data, tuple(rows)).save(folder / "test.json")
         return folder
 
     return make

@@ -53,9 +53,7 @@ def test_res_up(name: str) -> None:
 
 def _up(x: Tensor, layer: nn.Module, padding: int) -> Tensor:
     if isinstance(layer, nn.ConvTranspose2d):
-        return F.conv_transpose2d(
-            x, layer.weight, layer.bias, stride=2, padding=padding, output_padding=1
-        )
+        return F.conv_transpose2d(x, layer.weight, layer.bias, stride=2, padding=padding, output_padding=1)
     inner = next(layer.children())
     assert isinstance(inner, nn.Conv2d)
     return F.pixel_shuffle(F.conv2d(x, inner.weight, inner.bias, padding=padding), 2)

@@ -5,5 +5,5 @@ from lic.layers import upsampler
 
 
 def test_unknown_upsampler_is_refused_with_the_choices() -> None:
-    with pytest.raises(UserError, match="'bicubic'.*tconv.*subpixel"):
+    with pytest.raises(UserError, match=r"'bicubic'.*tconv.*subpixel"):
         upsampler("bicubic")

@@ -121,5 +121,5 @@ def test_a_lambda_of_the_other_distortion_draws_a_warning_that_names_both_ranges
 
 def test_distortions_are_known_by_name() -> None:
     assert [check_distortion(name) for name in ("mse", "ms_ssim")] == ["mse", "ms_ssim"]
-    with pytest.raises(UserError, match="'lpips'.*mse.*ms_ssim"):
+    with pytest.raises(UserError, match=r"'lpips'.*mse.*ms_ssim"):
         check_distortion("lpips")

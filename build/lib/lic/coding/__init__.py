@@ -1,1 +1,0 @@
-"""From an image to a file and back: learned and classical codecs behind one interface."""

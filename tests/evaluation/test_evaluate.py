@@ -1,0 +1,88 @@
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio
+
+from lic.coding.classical import PillowCodec
+from lic.coding.codec import CodecInfo, Encoded, FileCodec
+from lic.data import ImageFolder, Pixels, read_image, write_png
+from lic.data.sources import ImageSet
+from lic.evaluation.evaluate import DecodingError, evaluate, evaluate_classical, some_pictures
+from lic.evaluation.result import RESULT_FILE, Result
+
+
+class Raw(FileCodec):
+    """Keeps the pixels as they are; ``lie`` makes its encoder promise another image."""
+
+    info = CodecInfo("raw", "as is", learned=True, model="raw")
+    suffix = ".raw"
+
+    def __init__(self, shape: tuple[int, int], lie: bool = False):
+        self.shape, self.lie = shape, lie
+
+    def encode(self, image: Pixels) -> Encoded:
+        promised = image + 1 if self.lie else image
+        return Encoded(image.tobytes(), lambda: promised, lambda: 12.0 * image.shape[0] * image.shape[1])
+
+    def decode(self, data: bytes) -> Pixels:
+        return np.frombuffer(data, np.uint8).reshape(*self.shape, 3)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> ImageSet:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        write_png(tmp_path / "photos" / f"{name}.png", rng.integers(0, 256, (20, 30, 3), np.uint8))
+    return ImageFolder(tmp_path / "photos")
+
+
+def test_rows_count_the_bytes_of_the_files(images: ImageSet, tmp_path: Path) -> None:
+    result = evaluate(Raw((20, 30)), images, tmp_path / "run", "noise", pictures=[1])
+    assert [row.file for row in result.rows] == ["a", "b"]
+    for row in result.rows:
+        assert row.bytes == (tmp_path / "run" / "streams" / f"{row.file}.raw").stat().st_size == 20 * 30 * 3
+        assert (row.width, row.height, row.bpp, row.estimated_bpp) == (30, 20, 24.0, 12.0)
+        assert row.psnr == math.inf
+        assert math.isnan(row.ms_ssim)  # too small
+    assert Result.load(tmp_path / "run" / RESULT_FILE).rows[0].bytes == 1800
+    assert not (tmp_path / "run" / "originals" / "a.png").exists()
+    for kind in ("originals", "reconstructions"):
+        assert np.array_equal(read_image(tmp_path / "run" / kind / "b.png"), images[1])
+
+
+def test_a_decoder_that_finds_another_image_is_a_fault(images: ImageSet, tmp_path: Path) -> None:
+    with pytest.raises(DecodingError, match=r"a\.raw"):
+        evaluate(Raw((20, 30), lie=True), images, tmp_path / "run", "noise")
+    assert not (tmp_path / "run" / RESULT_FILE).exists()
+
+
+def test_psnr_is_that_of_the_decoded_file(images: ImageSet, tmp_path: Path) -> None:
+    result = evaluate(PillowCodec("jpeg", 30), images, tmp_path / "run", "noise")
+    for row, original in zip(result.rows, (images[0], images[1]), strict=True):
+        decoded = read_image(tmp_path / "run" / "streams" / f"{row.file}.jpg")
+        assert row.psnr == pytest.approx(peak_signal_noise_ratio(original, decoded, data_range=255))
+        assert math.isnan(row.estimated_bpp)
+
+
+def test_a_classical_codec_gives_a_rising_curve(images: ImageSet, tmp_path: Path) -> None:
+    results = evaluate_classical("webp", images, tmp_path, "noise")
+    rates = [r.mean["bpp"] for r in results]
+    assert len(results) == 12 and rates == sorted(rates) and rates[0] < rates[-1]
+    assert (tmp_path / "webp-5" / RESULT_FILE).exists()
+
+
+def test_jpeg_on_kodak_equals_the_published_curve(shared: Path, tmp_path: Path) -> None:
+    with (shared / "reference" / "kodak_rd_published.csv").open() as file:
+        published = {row["quality"]: row for row in csv.DictReader(file) if row["codec"] == "jpeg"}
+    kodak = ImageFolder(shared / "data" / "kodak")
+    codec = PillowCodec("jpeg", 10)
+    bits = [8 * len(codec.encode(kodak[i]).data) / kodak[i][..., 0].size for i in range(len(kodak))]
+    assert np.mean(bits) == pytest.approx(float(published["10"]["bpp"]), rel=1e-3)
+
+
+@pytest.mark.parametrize(("count", "indexes"), [(1, [0]), (3, [0, 1, 2]), (24, [0, 8, 15, 23])])
+def test_some_pictures_are_spread(count: int, indexes: list[int]) -> None:
+    assert some_pictures(count) == indexes

@@ -1,0 +1,153 @@
+"""Every figure of Tables 8 and 9 of Cheng et al. 2019, from the live networks."""
+
+import csv
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lic.evaluation.complexity import TABLE_9, is_as_printed, layer_table, network_table
+from lic.layers import conv, subpixel, tconv
+from lic.metrics.complexity import LayerCost, layer_costs
+from lic.models import build_model
+
+HYPERPRIOR_9: dict[str, Any] = {"name": "hyperprior", "kernel_size": 9}
+BOTTLENECK_192: dict[str, Any] = {"name": "resnet3x3_4", "upsample": "subpixel", "bottleneck": 192}
+
+# model, parameters, FLOPs, FLOPs relative to Baseline-5, and real MACs
+TABLE_9_PRINTED: dict[str, tuple[dict[str, Any], int, str, str, str]] = {
+    "Baseline-3": ({"name": "baseline", "kernel_size": 3}, 997_379, "4.25e9", "0.36", "1.70e9"),
+    "Baseline-5": ({"name": "baseline", "kernel_size": 5}, 2_582_531, "1.18e10", "1.00", "4.72e9"),
+    "Baseline-9": ({"name": "baseline", "kernel_size": 9}, 8_130_563, "3.82e10", "3.24", "1.53e10"),
+    "HyperPrior-3": ({"name": "hyperprior", "kernel_size": 3}, 4_055_107, "4.78e9", "0.40", "2.09e9"),
+    "HyperPrior-5": ({"name": "hyperprior", "kernel_size": 5}, 5_640_259, "1.23e10", "1.04", "5.11e9"),
+    "HyperPrior-9": (HYPERPRIOR_9, 11_188_291, "3.88e10", "3.28", "1.57e10"),
+    "HyperPrior-9-Aux-5": (HYPERPRIOR_9 | {"aux_kernel_size": 5}, 11_188_291, "3.88e10", "3.28", "1.57e10"),
+    "ResNet-3x3(3)": ({"name": "resnet3x3_3"}, 5_716_355, "1.75e10", "1.48", "1.49e10"),
+    "TConv": ({"name": "resnet3x3_4", "upsample": "tconv"}, 6_684_931, "2.43e10", "2.06", "2.14e10"),
+    "SubPixel": ({"name": "resnet3x3_4", "upsample": "subpixel"}, 8_172_172, "2.50e10", "2.12", "2.42e10"),
+    "Bottleneck128": (BOTTLENECK_192 | {"bottleneck": 128}, 8_172_172, "2.50e10", "2.12", "2.42e10"),
+    "Bottleneck192": (BOTTLENECK_192, 11_627_916, "2.56e10", "2.17", "2.47e10"),
+}
+
+# Table 8: parameters as printed, FLOPs as its own equation 3 gives them (most printed exponents are misprints)
+TABLE_8 = [
+    ("g_a.0", 31_232, "5.12e8"),
+    ("g_a.2", 1_327_232, "5.44e9"),
+    ("g_a.4", 1_327_232, "1.36e9"),
+    ("g_a.6", 1_327_104, "3.40e8"),
+    ("h_a.0", 147_584, "3.78e7"),
+    ("h_a.2", 409_728, "2.62e7"),
+    ("h_a.4", 409_728, "6.56e6"),
+    ("h_s.0", 409_728, "2.62e7"),
+    ("h_s.2", 614_592, "1.57e8"),
+    ("h_s.4", 442_624, "1.13e8"),
+    ("entropy_parameters.0", 164_480, "4.21e7"),
+    ("entropy_parameters.2", 328_192, "8.40e7"),
+    ("entropy_parameters.4", 131_072, "3.36e7"),
+    ("g_s.0", 1_327_232, "1.36e9"),
+    ("g_s.2", 1_327_232, "5.44e9"),
+    ("g_s.4", 1_327_232, "2.17e10"),
+    ("g_s.6", 31_107, "2.04e9"),
+    ("GDN/IGDN", 99_072, "0"),
+    ("factorized prior", 5_888, "0"),
+]
+
+
+@cache
+def costs_of(row: str) -> list[LayerCost]:
+    return layer_costs(build_model(**TABLE_9_PRINTED[row][0]))
+
+
+@pytest.mark.parametrize("row", TABLE_9_PRINTED)
+def test_table_9(row: str) -> None:
+    _, parameters, flops, relative, macs = TABLE_9_PRINTED[row]
+    costs = costs_of(row)
+    assert sum(c.parameters for c in costs) == parameters
+    total = sum(c.flops for c in costs)
+    assert is_as_printed(total, flops)
+    assert f"{total / sum(c.flops for c in costs_of('Baseline-5')):.2f}" == relative
+    assert is_as_printed(sum(c.macs for c in costs), macs)
+
+
+def test_the_subpixel_totals_mix_two_rules() -> None:
+    for row, one_rule in {"SubPixel": "2.43e10", "Bottleneck192": "2.49e10"}.items():
+        assert is_as_printed(sum(c.consistent_flops for c in costs_of(row)), one_rule)
+    for row in ("HyperPrior-9", "TConv"):
+        assert all(c.consistent_flops == c.flops for c in costs_of(row))
+
+
+def test_aux_9_turns_four_5x5_layers_into_9x9() -> None:
+    aux_5, aux_9 = costs_of("HyperPrior-9"), layer_costs(build_model(**HYPERPRIOR_9, aux_kernel_size=9))
+    assert sum(c.parameters for c in aux_9) == 15_317_059
+    assert [c.name for a, c in zip(aux_5, aux_9, strict=True) if a.kernel_size != c.kernel_size] == [
+        "h_a.2", "h_a.4", "h_s.0", "h_s.2",
+    ]  # fmt: skip
+    extra = 56 * (128 * 128 * (8 * 8 + 4 * 4 + 8 * 8) + 128 * 192 * 16 * 16)  # equation 3: 9² − 5² weights
+    assert sum(c.flops for c in aux_9) - sum(c.flops for c in aux_5) == extra
+
+
+def test_table_8() -> None:
+    costs = costs_of("HyperPrior-9")
+    assert [(c.name, c.parameters) for c in costs] == [(name, count) for name, count, _ in TABLE_8]
+    for cost, (_, _, flops) in zip(costs, TABLE_8, strict=True):
+        assert is_as_printed(cost.flops, flops), cost
+
+
+def test_table_8_against_the_reference_file(shared: Path) -> None:
+    with (shared / "reference" / "paper_table8_hyperprior9_layers.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["c_in"]]
+    costs = [c for c in costs_of("HyperPrior-9") if c.kind]
+    for cost, row in zip(costs, rows, strict=True):
+        assert cost.parameters == int(row["parameters_printed"])
+        assert cost.flops == pytest.approx(float(row["flops_eq3_parameters_times_output"]), rel=1e-4)
+        assert f"{cost.output[0]}x{cost.output[1]}" == row["output_hxw"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "flops", "macs"),
+    [
+        (conv(3, 5, 3, stride=2), (3 * 5 * 9 + 5) * 16 * 16, 3 * 5 * 9 * 16 * 16),
+        (tconv(3, 5, 3), (3 * 5 * 9 + 5) * 64 * 64, 3 * 5 * 9 * 32 * 32),
+        (subpixel(3, 5, 3), (3 * 20 * 9 + 20) * 32 * 32, 3 * 20 * 9 * 32 * 32),
+    ],
+    ids=["conv", "tconv", "subpixel"],
+)
+def test_counts_of_one_layer(layer: torch.nn.Module, flops: int, macs: int) -> None:
+    (cost,) = layer_costs(layer, side=32)
+    assert (cost.flops, cost.macs) == (flops, macs)
+
+
+def test_real_macs_are_those_that_torch_counts() -> None:
+    net = build_model("resnet3x3_4", width=8).eval()
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        net(torch.zeros(1, 3, 64, 64))
+    gdn = 2 * sum(8 * 8 * (64 // 2**k) ** 2 for k in (1, 2, 3))  # its 1x1 convolutions, which no table counts
+    convolutions = counter.get_flop_counts()["Global"][torch.ops.aten.convolution] // 2
+    assert sum(c.macs for c in layer_costs(net, side=64)) == convolutions - gdn
+
+
+def test_counting_leaves_the_network_as_it_was() -> None:
+    net = build_model("hyperprior", width=8)
+    layer_costs(net, side=64)
+    assert net.training
+    assert not any(m._forward_hooks for m in net.modules())
+
+
+def test_tables_print_what_differs_from_the_paper() -> None:
+    assert [row.model for row in TABLE_9] == [
+        model
+        for row, (model, *_) in TABLE_9_PRINTED.items()
+        if row not in ("HyperPrior-9-Aux-5", "Bottleneck128")
+    ]
+    caption = layer_table(HYPERPRIOR_9).caption
+    assert (
+        isinstance(caption, str) and "16 of its 17 FLOPs are misprints" in caption and "g_s.4" not in caption
+    )
+    verdicts = list(network_table({"name": "hyperprior", "width": 64}).columns[-1].cells)
+    assert verdicts[:8] == ["the same"] * 8
+    assert verdicts[8:] == ["the same*; one rule: 2.43e10, 2.06", "the same*; one rule: 2.49e10, 2.11", "–"]

@@ -1,0 +1,72 @@
+"""The same numbers as CompressAI's own entropy models, assembled here from its parts."""
+
+from typing import Any
+
+import pytest
+import torch
+from compressai.entropy_models import EntropyBottleneck, GaussianConditional
+from compressai.models.google import get_scale_table
+from torch import Tensor, nn
+
+
+def _bottleneck(ours: nn.Module, channels: int) -> EntropyBottleneck:
+    theirs = EntropyBottleneck(channels, filters=(3, 3, 3))
+    theirs.load_state_dict(ours.state_dict(), strict=False)  # ours keeps its tables elsewhere
+    theirs.update(force=True)
+    return theirs.eval()
+
+
+def _gaussian() -> GaussianConditional:
+    theirs = GaussianConditional(get_scale_table().tolist())
+    theirs.update()
+    return theirs.eval()
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.rand(1, 3, 128, 192, generator=torch.Generator().manual_seed(0))
+
+
+@torch.no_grad()
+def test_baseline(make_net: Any, x: Tensor) -> None:
+    net = make_net(name="baseline", kernel_size=3)
+    theirs = _bottleneck(net.entropy_bottleneck, 8)
+    y = net.g_a(x)
+    y_hat, likelihoods = theirs(y)
+    ours, bits = net.bottleneck(y)
+    torch.testing.assert_close(ours, y_hat)
+    torch.testing.assert_close(bits["y"], -likelihoods.log2().sum().reshape(1))
+    payloads, latents = net.encode(y)
+    assert payloads == theirs.compress(y)
+    assert torch.equal(latents.y_hat, theirs.decompress(payloads, y.shape[-2:]))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "options",
+    [{"name": "hyperprior", "kernel_size": 3}, {"name": "resnet3x3_4", "bottleneck": 8}],
+    ids=["hyperprior", "resnet3x3_4"],
+)
+def test_hyperprior(make_net: Any, x: Tensor, options: dict[str, Any]) -> None:
+    net = make_net(**options)
+    z_model, y_model = _bottleneck(net.entropy_bottleneck, 8), _gaussian()
+    y = net.g_a(x)
+    z = net.h_a(y)
+    z_hat, p_z = z_model(z)
+    means, scales = net.entropy_parameters(net.h_s(z_hat)).chunk(2, 1)
+    y_hat, p_y = y_model(y, scales, means=means)
+
+    ours, bits = net.bottleneck(y)
+    torch.testing.assert_close(ours, y_hat)
+    torch.testing.assert_close(bits["y"], -p_y.log2().sum().reshape(1))
+    torch.testing.assert_close(bits["z"], -p_z.log2().sum().reshape(1))
+
+    payloads, latents = net.encode(y)
+    z_strings = z_model.compress(z)
+    z_decoded = z_model.decompress(z_strings, z.shape[-2:])
+    means, scales = net.entropy_parameters(net.h_s(z_decoded)).chunk(2, 1)
+    y_strings = y_model.compress(y, y_model.build_indexes(scales), means=means)
+    assert payloads == [*z_strings, *y_strings]
+    assert torch.equal(
+        latents.y_hat, y_model.decompress(y_strings, y_model.build_indexes(scales), means=means)
+    )

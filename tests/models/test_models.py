@@ -1,0 +1,133 @@
+"""What every network must do, whatever its family."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lic.errors import UserError
+from lic.models import CompressionModel, build_model, describe_model
+
+
+@pytest.fixture
+def net(variant: dict[str, Any], make_net: Any) -> CompressionModel:
+    return make_net(**variant)
+
+
+@pytest.fixture
+def x(net: CompressionModel) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(2, 3, net.downsampling, 2 * net.downsampling, generator=generator)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_forward(net: CompressionModel, x: Tensor, training: bool) -> None:
+    out = net.train(training)(x)
+    assert out.x_hat.shape == x.shape and out.x_hat.dtype == torch.float32
+    assert set(out.bits) == ({"y", "z"} if hasattr(net, "h_a") else {"y"})
+    for bits in out.bits.values():
+        assert bits.shape == (2,) and bits.dtype == torch.float32
+        assert bits.isfinite().all() and (bits > 0).all()
+
+
+def test_training_adds_noise_and_evaluation_rounds(net: CompressionModel, x: Tensor) -> None:
+    y = net.g_a(x)
+    rounded, _ = net.bottleneck(y)
+    assert torch.equal(rounded, net.bottleneck(y)[0])
+    assert ((rounded - y).abs() <= 0.5 + 1e-4).all()
+    noisy, _ = net.train().bottleneck(y)
+    assert not torch.equal(noisy, net.bottleneck(y)[0])
+    assert ((noisy - y).abs() <= 0.5 + 1e-4).all() and (noisy - y).std() > 0.2
+
+
+@torch.no_grad()
+def test_decoder_finds_the_encoders_latents(net: CompressionModel, x: Tensor) -> None:
+    x = x[:1]
+    payloads, sent = net.encode(net.g_a(x))
+    assert sent.symbols.unique().numel() > 5, "latents that are all zero prove nothing"
+    found = net.decode(payloads, (x.shape[-2], x.shape[-1]))
+    assert torch.equal(sent.symbols, found.symbols) and torch.equal(sent.y_hat, found.y_hat)
+    torch.testing.assert_close(net.g_s(found.y_hat), net(x).x_hat, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_payloads_are_as_long_as_the_likelihoods_promise(net: CompressionModel) -> None:
+    if hasattr(net, "entropy_parameters"):  # an untrained net's scales are absurd, and their bounds differ
+        net.entropy_parameters.register_forward_hook(lambda *args: _unit_scales(args[-1]))
+    y = net.g_a(torch.rand(1, 3, 256, 256))
+    payloads, _ = net.encode(y)
+    promised = sum(bits.item() for bits in net.bottleneck(y)[1].values())
+    flush = 64 * len(payloads)  # the coder's last state
+    assert promised < 8 * sum(map(len, payloads)) < 1.01 * promised + flush
+
+
+def _unit_scales(moments: Tensor) -> Tensor:
+    means, _ = moments.chunk(2, 1)
+    return torch.cat([means, torch.full_like(means, 4.0)], 1)
+
+
+def test_every_parameter_learns_from_the_rd_loss_except_quantiles(net: CompressionModel, x: Tensor) -> None:
+    out = net.train()(x)
+    ((out.x_hat - x).square().mean() + sum(bits.mean() for bits in out.bits.values())).backward()
+    for name, parameter in net.named_parameters():
+        has_gradient = parameter.grad is not None and bool(parameter.grad.any())
+        assert has_gradient != name.endswith("quantiles"), name
+
+
+def test_weights_are_channels_last(net: CompressionModel) -> None:
+    weights = [m.weight for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    assert weights and all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
+
+
+def test_layers_without_bias_are_those_of_the_paper(net: CompressionModel) -> None:
+    """The encoder's last convolution and the last of the entropy parameters; the counts need both."""
+    expected = {f"g_a.{len(list(net.g_a.children())) - 1}"}
+    if hasattr(net, "entropy_parameters"):
+        expected.add("entropy_parameters.4")
+    convolutions = {n: m for n, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
+    assert {name for name, m in convolutions.items() if m.bias is None} == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"name": "vgg"}, r"Unknown model 'vgg'; choose one of baseline, hyperprior, resnet3x3_3, "),
+        ({"name": "baseline", "kernel_size": 4}, r"model.kernel_size must be an odd number .* not 4"),
+        ({"name": "baseline", "kernel_size": 1}, r"model.kernel_size must be an odd"),
+        ({"name": "hyperprior", "aux_kernel_size": 6}, r"model.aux_kernel_size must be an odd .* not 6"),
+        ({"name": "hyperprior", "width": 0}, r"model.width must be a positive even number .* not 0"),
+        ({"name": "baseline", "width": -2}, r"model.width must be"),
+        ({"name": "resnet3x3_3", "width": 7}, r"model.width must be"),
+        ({"name": "resnet3x3_4", "bottleneck": 13}, r"model.bottleneck must be .* not 13"),
+        ({"name": "resnet3x3_4", "upsample": "bicubic"}, r"'bicubic'.*tconv.*subpixel"),
+        ({"name": "baseline", "upsample": "tconv"}, r"'baseline' cannot be built with upsample=tconv"),
+        ({"name": "baseline", "width": "wide"}, r"model.width must be .* not wide"),
+        ({"name": "resnet3x3_3", "width": 8.5}, r"model.width|cannot be built"),
+        ({"name": "baseline", "kernel_size": 3.0}, r"model.kernel_size|cannot be built"),
+    ],
+)
+def test_bad_options_are_refused_with_a_sentence(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        build_model(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"name": "baseline", "kernel_size": 5, "width": 128}, "baseline"),
+        ({"name": "baseline", "kernel_size": 9, "width": 128}, "baseline · kernel_size 9"),
+        ({"name": "resnet3x3_4", "upsample": "subpixel"}, "resnet3x3_4 · subpixel"),
+        (
+            {"name": "resnet3x3_4", "upsample": "tconv", "width": 48, "bottleneck": 48},
+            "resnet3x3_4 · tconv · width 48",
+        ),
+        (
+            {"name": "resnet3x3_4", "upsample": "tconv", "width": 128, "bottleneck": 192},
+            "resnet3x3_4 · tconv · bottleneck 192",
+        ),
+        ({"name": "resnet3x3_3", "shortcut": False}, "resnet3x3_3 · shortcut False"),
+    ],
+)
+def test_names_say_what_is_not_default(options: dict[str, Any], name: str) -> None:
+    assert describe_model(**options) == name
