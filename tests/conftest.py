@@ -56,7 +56,7 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(params=VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.fixture(params=list(VARIANTS.values()), ids=list(VARIANTS))
 def variant(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The options of each family and upsampler, 8 channels wide."""
     return {"width": 8, **request.param}
@@ -75,7 +75,7 @@ def make_net() -> MakeNet:
                 last = list(transform.children())[-1]
                 last.weight.mul_(4 / transform(latent).std())
                 latent = transform(latent)
-            net.entropy_bottleneck.quantiles[:, 0, 1].uniform_(-0.4, 0.4)
+            net.get_parameter("entropy_bottleneck.quantiles")[:, 0, 1].uniform_(-0.4, 0.4)
         update_tables(net)
         return net.eval()
 

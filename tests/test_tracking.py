@@ -12,8 +12,7 @@ from PIL import Image
 from lic import tracking
 from lic.errors import UserError
 from lic.evaluation.points import collect
-from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Row
-from lic.evaluation.result import Result as Result
+from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Result, Row
 
 KEY = "0123456789" * 4
 

@@ -17,10 +17,16 @@ from lic.entropy import (
 from lic.errors import UserError
 
 
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.z, self.y = EntropyBottleneck(4), GaussianConditional()
+
+
 @pytest.fixture
-def net() -> nn.ModuleDict:
+def net() -> Net:
     torch.manual_seed(0)
-    return nn.ModuleDict({"z": EntropyBottleneck(4), "y": GaussianConditional()})
+    return Net()
 
 
 @pytest.fixture
@@ -66,13 +72,13 @@ def test_scales_and_likelihoods_are_bounded_below() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_likelihoods_stay_float32_under_autocast(net: nn.ModuleDict, latents: Tensor, training: bool) -> None:
+def test_likelihoods_stay_float32_under_autocast(net: Net, latents: Tensor, training: bool) -> None:
     net.train(training)
     means, scales = torch.zeros_like(latents), torch.full_like(latents, 2.0)
 
     def run(*inputs: Tensor) -> list[Tensor]:
         torch.manual_seed(0)
-        return [*net["z"](inputs[0]), *net["y"](*inputs)]
+        return [*net.z(inputs[0]), *net.y(*inputs)]
 
     rounded = [x.bfloat16() for x in (latents, means, scales)]
     expected = run(*(x.float() for x in rounded))
@@ -93,28 +99,28 @@ def test_symbols_are_integers_around_the_medians(latents: Tensor) -> None:
     torch.testing.assert_close(rounded, (latents - medians).round() + medians)
 
 
-def test_coding_gives_back_the_symbols(net: nn.ModuleDict, latents: Tensor) -> None:
+def test_coding_gives_back_the_symbols(net: Net, latents: Tensor) -> None:
     update_tables(net.eval())
     y = latents[:1]
-    z_hat = net["z"].decompress(net["z"].compress(y), (6, 5))
-    torch.testing.assert_close(z_hat, net["z"](y)[0])
+    z_hat = net.z.decompress(net.z.compress(y), (6, 5))
+    torch.testing.assert_close(z_hat, net.z(y)[0])
     means = torch.rand_like(y)
     scales = 3 * torch.rand_like(y)  # some symbols lie far outside their tables and escape
-    symbols = net["y"].decompress(net["y"].compress(y, means, scales), scales)
+    symbols = net.y.decompress(net.y.compress(y, means, scales), scales)
     assert torch.equal(symbols, (y - means).round().int())
 
 
-def test_tables_are_no_part_of_the_weights(net: nn.ModuleDict) -> None:
+def test_tables_are_no_part_of_the_weights(net: Net) -> None:
     before = set(net.state_dict())
     update_tables(net)
     assert set(net.state_dict()) == before
     assert not [name for name in before if "cdf" in name or "offset" in name]
 
 
-def test_tables_of_another_net_are_taken_as_they_are(net: nn.ModuleDict) -> None:
-    other = nn.ModuleDict({"z": EntropyBottleneck(4), "y": GaussianConditional()})
+def test_tables_of_another_net_are_taken_as_they_are(net: Net) -> None:
+    other = Net()
     with torch.no_grad():
-        other["z"].quantiles.mul_(2)
+        other.z.quantiles.mul_(2)
     update_tables(other)
     load_tables(net, tables(other))
     assert tables(net).keys() == tables(other).keys()
@@ -124,7 +130,7 @@ def test_tables_of_another_net_are_taken_as_they_are(net: nn.ModuleDict) -> None
     assert not torch.equal(tables(net)["z._cdf_length"], tables(other)["z._cdf_length"])
 
 
-def test_updating_twice_changes_nothing(net: nn.ModuleDict) -> None:
+def test_updating_twice_changes_nothing(net: Net) -> None:
     update_tables(net)
     first = tables(net)
     update_tables(net)
@@ -132,7 +138,7 @@ def test_updating_twice_changes_nothing(net: nn.ModuleDict) -> None:
 
 
 @pytest.mark.parametrize("change", ["missing", "left over"])
-def test_tables_that_do_not_fit_are_refused(net: nn.ModuleDict, change: str) -> None:
+def test_tables_that_do_not_fit_are_refused(net: Net, change: str) -> None:
     update_tables(net)
     saved = tables(net)
     if change == "missing":
@@ -143,14 +149,14 @@ def test_tables_that_do_not_fit_are_refused(net: nn.ModuleDict, change: str) -> 
         load_tables(net, saved)
 
 
-def test_quantile_loss_trains_quantiles_and_nothing_else(net: nn.ModuleDict) -> None:
+def test_quantile_loss_trains_quantiles_and_nothing_else(net: Net) -> None:
     quantile_loss(net).backward()
     for name, parameter in net.named_parameters():
         assert is_quantile(name) == (parameter.grad is not None and bool(parameter.grad.any())), name
 
 
-def test_rate_trains_everything_but_quantiles(net: nn.ModuleDict, latents: Tensor) -> None:
-    total_bits(net["z"](latents)[1]).sum().backward()
+def test_rate_trains_everything_but_quantiles(net: Net, latents: Tensor) -> None:
+    total_bits(net.z(latents)[1]).sum().backward()
     for name, parameter in net.named_parameters():
         assert is_quantile(name) != (parameter.grad is not None and bool(parameter.grad.any())), name
 

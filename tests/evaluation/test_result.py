@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from lic.errors import UserError
-from lic.evaluation.result import CodecInfo, Row
-from lic.evaluation.result import Result as Result
+from lic.evaluation.result import CodecInfo, Result, Row
 
 ROW = Row("蜂 & bee", 40, 24, 30, 0.25, math.nan, 30.0, math.nan, math.nan, 0.1, 0.2)
 CODEC = CodecInfo("JPEG", "quality 10", False, "jpeg")

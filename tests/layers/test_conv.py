@@ -28,7 +28,7 @@ def test_strided_pointwise_is_a_strided_1x1_convolution(
     torch.testing.assert_close(_gradient(ours.bias), _gradient(reference.bias))
 
 
-def _gradient(parameter: nn.Parameter | None) -> Tensor:
+def _gradient(parameter: Tensor | None) -> Tensor:
     assert parameter is not None and parameter.grad is not None
     return parameter.grad
 

@@ -33,7 +33,7 @@ TABLE_9_PRINTED: dict[str, tuple[dict[str, Any], int, str, str, str]] = {
     "Bottleneck192": (BOTTLENECK_192, 11_627_916, "2.56e10", "2.17", "2.47e10"),
 }
 
-# Table 8: parameters as printed, FLOPs as its own equation 3 gives them (most printed exponents are misprints)
+# Table 8: parameters as printed, FLOPs as its own equation 3 gives them (most exponents are misprinted)
 TABLE_8 = [
     ("g_a.0", 31_232, "5.12e8"),
     ("g_a.2", 1_327_232, "5.44e9"),
