@@ -19,7 +19,6 @@ from omegaconf import DictConfig, OmegaConf
 from lic.coding.checkpoint import CHECKPOINTS, check_resumable, find_checkpoint
 from lic.errors import UserError
 from lic.losses import check_lambda, lambda_warning
-from lic.tracking import wandb_mode
 
 METRICS_FILE = "metrics.csv"
 
@@ -147,7 +146,10 @@ def loggers(cfg: DictConfig, config: dict[str, Any]) -> Iterator[list[Logger]]:
     exit_code = 1
     try:
         for name, node in cfg.logger.items():
-            made.append(instantiate(node, **(_wandb_options(folder) if name == "wandb" else {})))
+            group = folder.parent.name if in_sweep() else None
+            made.append(
+                instantiate(node, **({"name": folder.name, "group": group} if name == "wandb" else {}))
+            )
             if name != "csv":
                 made[-1].log_hyperparams(config)
         yield made
@@ -157,17 +159,6 @@ def loggers(cfg: DictConfig, config: dict[str, Any]) -> Iterator[list[Logger]]:
             import wandb  # half a second that other loggers need not wait
 
             wandb.finish(exit_code=exit_code)
-
-
-def _wandb_options(folder: Path) -> dict[str, Any]:
-    import wandb
-
-    return {
-        "name": folder.name,
-        "group": folder.parent.name if in_sweep() else None,
-        "mode": wandb_mode(),
-        "settings": wandb.Settings(quiet=True, show_info=False),
-    }
 
 
 def _set_aside(metrics: Path) -> None:

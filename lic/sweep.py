@@ -137,7 +137,7 @@ class SweepSummary(Callback):
         try:
             if any(state.get("status") == "done" for state in states.values()):
                 add_classical(folder)
-                summarize(folder, track="wandb" in config.logger)
+                summarize(folder, OmegaConf.select(config, "logger.wandb.project"))
         except Exception:  # Hydra would turn it into a warning
             _log.exception(
                 "The jobs are done, but their summary failed; `lic report %s` tries again.", folder

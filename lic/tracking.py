@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from lic.errors import UserError
 
 if TYPE_CHECKING:  # wandb takes half a second; whoever only asks for the mode from the environment waits not
+    import wandb
+    from lightning.pytorch.loggers import WandbLogger
+
     from lic.evaluation.gallery import Scene
     from lic.evaluation.points import Curve, Point
 
@@ -59,7 +62,34 @@ def _say_offline() -> None:
     )
 
 
-def log_sweep(folder: Path, points: Sequence["Point"], project: str = "lic") -> None:
+def start_run(folder: Path, **options: Any) -> "wandb.Run":
+    """Begin a W&B run whose files land in ``folder``; offline ones say nothing but what `wandb_mode` says.
+
+    Args:
+        folder: The folder of the run.
+        options: Of ``wandb.init``: project, name, group, job_type.
+
+    Raises:
+        UserError: The server cannot be reached.
+    """
+    import wandb
+
+    mode = wandb_mode()
+    settings = wandb.Settings(silent=mode != "online")
+    try:
+        return wandb.init(dir=folder, mode=mode, settings=settings, **options)  # type: ignore[arg-type]
+    except wandb.errors.CommError as error:
+        raise UserError(f"W&B cannot be reached ({error}); try again or set WANDB_MODE=offline.") from error
+
+
+def run_logger(project: str, save_dir: str, **options: Any) -> "WandbLogger":
+    """Lightning's logger around `start_run`: what ``logger=wandb`` instantiates."""
+    from lightning.pytorch.loggers import WandbLogger
+
+    return WandbLogger(experiment=start_run(Path(save_dir), project=project, **options))
+
+
+def log_sweep(folder: Path, points: Sequence["Point"], project: str) -> None:
     """Record a whole sweep as one W&B run beside those of its jobs.
 
     The run (job type "rd-summary", its group the name of the sweep's folder, as for the jobs) holds the
@@ -79,15 +109,7 @@ def log_sweep(folder: Path, points: Sequence["Point"], project: str = "lic") -> 
 
     all_curves = curves(points)
     name = folder.resolve().name
-    run = wandb.init(
-        project=project,
-        name=f"{name} (R-D)",
-        group=name,
-        job_type="rd-summary",
-        dir=folder,
-        mode=wandb_mode(),  # type: ignore[arg-type]
-        settings=wandb.Settings(quiet=True, show_info=False),
-    )
+    run = start_run(folder, project=project, name=f"{name} (R-D)", group=name, job_type="rd-summary")
     exit_code = 1
     try:
         run.log({"rd/table": _table(all_curves)})

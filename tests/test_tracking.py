@@ -141,7 +141,7 @@ def test_the_run_is_finished_when_something_fails(sweep: Path, monkeypatch: pyte
 
     monkeypatch.setattr(tracking, "_table", fail)
     with pytest.raises(RuntimeError, match="disk full"):
-        tracking.log_sweep(sweep, collect([sweep]))
+        tracking.log_sweep(sweep, collect([sweep]), "proj")
     (summary,) = inspect(sweep, "--summary")
     assert summary["exit_code"] == 1
     import wandb

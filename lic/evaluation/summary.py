@@ -13,12 +13,12 @@ from lic.evaluation.report import write_report
 RD_FILE, REPORT_FILE = "rd.csv", "report.html"
 
 
-def summarize(folder: Path, track: bool = False) -> Path:
+def summarize(folder: Path, wandb_project: str | None = None) -> Path:
     """Write the folder's ``rd.csv`` and ``report.html`` and print its points; the report's path.
 
     Args:
         folder: a run, a sweep, or any folder above some.
-        track: also record the points as a W&B run.
+        wandb_project: also record the points as a W&B run of this project.
 
     Raises:
         UserError: there is no result below ``folder``.
@@ -31,10 +31,10 @@ def summarize(folder: Path, track: bool = False) -> Path:
     console = Console()
     console.print(table(points))
     console.print(f"Points: {folder / RD_FILE}\nReport: {report}", soft_wrap=True, highlight=False)
-    if track:
+    if wandb_project:
         from lic.tracking import log_sweep  # only where W&B is wanted
 
-        log_sweep(folder, points)
+        log_sweep(folder, points, wandb_project)
     return report
 
 
