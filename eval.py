@@ -21,13 +21,12 @@ def main(cfg: DictConfig) -> float:
     # Imported here: torch takes seconds, and --help, tab completion and misspelt options do without it.
     from hydra.utils import instantiate, to_absolute_path
 
-    from lic import allocator, runs
+    from lic import runs
     from lic.coding.checkpoint import load_codec
     from lic.errors import UserError
     from lic.evaluation.evaluate import evaluate, evaluate_classical, some_pictures
     from lic.evaluation.summary import add_classical, summarize
 
-    allocator.tune()
     if not cfg.ckpt and not cfg.codec:
         raise UserError("Nothing to evaluate; give ckpt=RUN_OR_FILE, codec=jpeg,webp, or both.")
     folder = runs.run_folder()

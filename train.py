@@ -20,17 +20,16 @@ def main(cfg: DictConfig) -> float:
     from hydra.utils import instantiate
     from lightning import seed_everything
 
-    from lic import allocator, runs
+    from lic import runs
     from lic.codecs import RateDistortionCodec
     from lic.coding.checkpoint import load_codec
     from lic.evaluation.evaluate import evaluate, some_pictures
     from lic.evaluation.summary import add_classical, summarize
 
     runs.quieten()
-    allocator.tune()
+    config = runs.checked_config(cfg)
     seed_everything(cfg.seed, verbose=False)
     folder = runs.run_folder()
-    config = runs.checked_config(cfg)
     resume = runs.checkpoint_to_resume(cfg, config)
     data = instantiate(cfg.data)
     images = data.test_set  # a missing test set is found out before the training, not after

@@ -9,6 +9,7 @@ from typing import NoReturn
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from lic import allocator
 from lic.errors import UserError
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -16,11 +17,12 @@ _NO_CHOICE = re.compile(r"Could not override '(\w+)'\. No match in the defaults 
 
 
 def run(main: Callable[[], object]) -> None:
-    """Run a Hydra application; print a user's mistake as one line and exit with 2.
+    """Run a command; print a user's mistake as one line and exit with 2.
 
     Faults of ours keep their traceback. So does everything when HYDRA_FULL_ERROR=1 is set.
     """
     wants_traceback = os.environ.get(_FULL_ERROR, "0") not in ("", "0")
+    allocator.tune()
     os.environ[_FULL_ERROR] = "1"  # Hydra then raises instead of printing and exiting
     try:
         main()

@@ -21,6 +21,7 @@ from lic.errors import UserError
 from lic.losses import check_lambda, lambda_warning
 
 METRICS_FILE = "metrics.csv"
+_PRECISIONS = ("32-true", "bf16-mixed")
 
 _log = logging.getLogger(__name__)
 
@@ -82,13 +83,20 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     """The configuration as plain containers, fit for a checkpoint that the safe loader reads.
 
     Raises:
-        UserError: an impossible λ, number of steps or EMA decay.
+        UserError: an impossible λ, seed, number of steps, precision or EMA decay.
     """
     lmbda = check_lambda(cfg["lambda"])
     if warning := lambda_warning(lmbda, cfg.distortion):
         _log.warning(warning)
     if not isinstance(steps := cfg.trainer.max_steps, int) or steps < 1:
         raise UserError(f"trainer.max_steps must be a positive whole number, not {steps!r}.")
+    if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
+        raise UserError(f"seed must be a whole number from 0 to 2^32 - 1, not {cfg.seed!r}.")
+    if cfg.trainer.precision not in _PRECISIONS:
+        raise UserError(
+            f"trainer.precision must be {' or '.join(_PRECISIONS)}, not {cfg.trainer.precision}: in 16-bit "
+            "floating point the first steps overflow."
+        )
     if cfg.ema is not None and not (isinstance(cfg.ema, float) and 0 < cfg.ema < 1):
         raise UserError(f"ema must be a decay between 0 and 1 such as 0.999, or null, not {cfg.ema!r}.")
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))

@@ -144,7 +144,7 @@ class SweepSummary(Callback):
             )
             sys.exit(1)
         failed = {
-            job: s.get("error", "it did not finish") for job, s in states.items() if s["status"] != "done"
+            job: s.get("error", "it did not finish") for job, s in states.items() if s.get("status") != "done"
         }
         for job_folder, error in failed.items():
             print(f"Failed: {job_folder}: {error}", file=sys.stderr)

@@ -12,7 +12,12 @@ import lic  # noqa: F401 - makes torchvision importable
 
 # isort: split
 import torch
+from lightning import Callback, Trainer
+from omegaconf import OmegaConf
 
+from lic import runs
+from lic.codecs import RateDistortionCodec
+from lic.data import DeadLeaves, ImageData
 from lic.entropy import update_tables
 from lic.models import MODELS, CompressionModel, build_model
 
@@ -39,6 +44,25 @@ class RunPython(Protocol):
     def __call__(
         self, *arguments: str | Path, timeout: float = 300, **environment: str
     ) -> subprocess.CompletedProcess[str]: ...
+
+
+class MakeCodec(Protocol):
+    def __call__(
+        self, distortion: str = "mse", lmbda: float = 0.015, seed: int = 0, **options: Any
+    ) -> RateDistortionCodec: ...
+
+
+class Fit(Protocol):
+    def __call__(
+        self,
+        codec: RateDistortionCodec,
+        folder: Path,
+        *callbacks: Callback,
+        patch_size: int = 64,
+        ema: float | None = None,
+        ckpt_path: str | None = None,
+        **trainer: Any,
+    ) -> Trainer: ...
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +104,58 @@ def make_net() -> MakeNet:
         return net.eval()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_codec() -> MakeCodec:
+    """A codec about to be trained; a small baseline unless ``options`` of the network say otherwise."""
+
+    def make(
+        distortion: str = "mse", lmbda: float = 0.015, seed: int = 0, **options: Any
+    ) -> RateDistortionCodec:
+        model = {"name": "baseline", "width": 8} | ({} if "name" in options else {"kernel_size": 3}) | options
+        config = {"model": model, "lambda": lmbda, "distortion": distortion, "seed": seed}
+        torch.manual_seed(seed)
+        return RateDistortionCodec(build_model(**model), config)
+
+    return make
+
+
+@pytest.fixture
+def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
+    """Train as train.py does, on patches of dead leaves; the checkpoints land in ``folder``."""
+
+    def run(
+        codec: RateDistortionCodec,
+        folder: Path,
+        *callbacks: Callback,
+        patch_size: int = 64,
+        ema: float | None = None,
+        ckpt_path: str | None = None,
+        **trainer: Any,
+    ) -> Trainer:
+        monkeypatch.setattr(runs, "run_folder", lambda: folder)
+        runs.quieten()
+        settings = {
+            "accelerator": "cpu",
+            "logger": False,
+            "max_steps": 4,
+            "val_check_interval": 2,
+            "check_val_every_n_epoch": None,
+            "num_sanity_val_steps": 0,
+            "enable_model_summary": False,
+            "default_root_dir": folder,
+        }
+        lightning = Trainer(
+            **settings | trainer, callbacks=[*runs.callbacks(OmegaConf.create({"ema": ema}))[1], *callbacks]
+        )
+        data = ImageData(
+            train=DeadLeaves(), valid=DeadLeaves(1, patch_size), batch_size=2, patch_size=patch_size
+        )
+        lightning.fit(codec, data, ckpt_path=ckpt_path, weights_only=True)
+        return lightning
+
+    return run
 
 
 @pytest.fixture

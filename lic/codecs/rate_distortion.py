@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,9 +18,19 @@ from lic.errors import UserError
 from lic.layers import crop, pad
 from lic.losses import DISTORTIONS, check_distortion, check_lambda, rd_cost
 from lic.metrics.quality import psnr
-from lic.models import CompressionModel, Forward
+from lic.models import CompressionModel
 
 _FINAL_SHARE = 0.04  # of the steps run at the final learning rate; the paper's 80k of 2M
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """What a batch costs, each [N]: bpp of every latent and in total, distortion, R-D cost."""
+
+    rates: dict[str, Tensor]
+    bpp: Tensor
+    distortion: Tensor
+    rd_cost: Tensor
 
 
 class TrainingDivergedError(UserError):
@@ -58,7 +69,7 @@ class RateDistortionCodec(LightningModule):
         clip_norm: float = 1.0,
     ):
         super().__init__()
-        self.save_hyperparameters({"config": config})
+        self.save_hyperparameters({"config": config}, logger=False)
         self.net = net
         self.lmbda = check_lambda(config["lambda"])
         self.distortion = DISTORTIONS[check_distortion(config["distortion"])]
@@ -87,19 +98,18 @@ class RateDistortionCodec(LightningModule):
         """The loss of one batch: mean R-D cost plus auxiliary loss."""
         x = to_float(batch)
         step = self.global_step * self.trainer.world_size + self.global_rank
-        torch.manual_seed(self.seed << 40 | step)
+        torch.manual_seed((self.seed << 31) + step)
         out = self.net(x)
         with torch.autocast(x.device.type, enabled=False):
-            rates, distortion, cost = self._costs(out, x)
-            aux = quantile_loss(self.net)
-            loss = cost.mean() + aux
+            costs = self._costs(out.x_hat, out.bits, x)
+            rd_cost, aux = costs.rd_cost.mean(), quantile_loss(self.net)
+            loss = rd_cost + aux
         self._guard(loss, "loss")
         self._last_finite_loss = loss.item()
-        values = {"loss": cost.mean(), "distortion": distortion.mean(), "aux_loss": aux}
-        values |= {f"bpp_{latent}": rate.mean() for latent, rate in rates.items()}
-        values["bpp"] = sum(rates.values(), torch.zeros(())).mean()
-        self.log_dict({f"train/{name}": value.detach() for name, value in values.items()})
-        self.log("loss", cost.mean().detach(), prog_bar=True, logger=False)
+        values = {"loss": rd_cost, "aux_loss": aux, "bpp": costs.bpp, "distortion": costs.distortion}
+        values |= {f"bpp_{latent}": rate for latent, rate in costs.rates.items()}
+        self.log_dict({f"train/{name}": value.detach().mean() for name, value in values.items()})
+        self.log("loss", rd_cost.detach(), prog_bar=True, logger=False)
         return loss
 
     def configure_gradient_clipping(
@@ -129,12 +139,11 @@ class RateDistortionCodec(LightningModule):
         x = to_float(batch)
         height, width = x.shape[-2:]
         out = self.net(pad(x, self.net.downsampling))
-        out = Forward(crop(out.x_hat, (height, width)).float(), out.bits)
+        x_hat = crop(out.x_hat, (height, width))
         with torch.autocast(x.device.type, enabled=False):
-            rates, distortion, cost = self._costs(out, x)
-        bpp = torch.stack(list(rates.values())).sum(0)
-        values = {"rd_cost": cost, "bpp": bpp, "distortion": distortion}
-        values["psnr"] = psnr(to_uint8(out.x_hat), batch)
+            costs = self._costs(x_hat, out.bits, x)
+        values = {"rd_cost": costs.rd_cost, "bpp": costs.bpp, "distortion": costs.distortion}
+        values["psnr"] = psnr(to_uint8(x_hat), batch)
         for name, value in values.items():
             metric = self.validation_means[name]
             metric.update(value)  # type: ignore[operator]
@@ -160,12 +169,11 @@ class RateDistortionCodec(LightningModule):
         update_tables(net)
         checkpoint["entropy_tables"] = tables(net)
 
-    def _costs(self, out: Forward, x: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """(bpp of each latent, distortion, R-D cost), each [N]."""
-        pixels = x.shape[-2] * x.shape[-1]
-        rates = {latent: bits / pixels for latent, bits in out.bits.items()}
-        distortion = self.distortion(out.x_hat.float(), x)
-        return rates, distortion, rd_cost(torch.stack(list(rates.values())).sum(0), distortion, self.lmbda)
+    def _costs(self, x_hat: Tensor, bits: dict[str, Tensor], x: Tensor) -> _Costs:
+        rates = {latent: b / (x.shape[-2] * x.shape[-1]) for latent, b in bits.items()}
+        bpp = torch.stack(list(rates.values())).sum(0)
+        distortion = self.distortion(x_hat.float(), x)
+        return _Costs(rates, bpp, distortion, rd_cost(bpp, distortion, self.lmbda))
 
     def _guard(self, value: Tensor, name: str) -> None:
         if not value.isfinite():

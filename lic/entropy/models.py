@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lic.errors import UserError
 
 _TABLES = ("_offset", "_quantized_cdf", "_cdf_length")
+_LARGEST = 2**24  # integers up to here are exact in float32; far above, CompressAI's coder never returns
 
 
 def total_bits(likelihoods: Tensor) -> Tensor:
@@ -44,7 +45,8 @@ class EntropyBottleneck(compressai_models.EntropyBottleneck):
             return super().forward(x.float())
 
     def compress(self, x: Tensor) -> bytes:
-        """Code the rounded latents of one image, [1, C, H, W]."""
+        """Code the rounded latents of one image, [1, C, H, W]; a `UserError` if they are not numbers."""
+        _check_codable(x)
         return super().compress(x)[0]
 
     def decompress(self, data: bytes, size: tuple[int, int]) -> Tensor:
@@ -76,7 +78,8 @@ class GaussianConditional(compressai_models.GaussianConditional):
             return super().forward(y.float(), scales.float(), means.float())
 
     def compress(self, y: Tensor, means: Tensor, scales: Tensor) -> bytes:
-        """Code the integers round(y - means) of one image, [1, C, H, W]."""
+        """Code the integers round(y - means) of one image, [1, C, H, W]; a `UserError` as above."""
+        _check_codable(y - means)
         return super().compress(y, self.build_indexes(scales), means)[0]
 
     def decompress(self, data: bytes, scales: Tensor) -> Tensor:
@@ -89,6 +92,14 @@ class GaussianConditional(compressai_models.GaussianConditional):
 
 
 EntropyModel = EntropyBottleneck | GaussianConditional
+
+
+def _check_codable(x: Tensor) -> None:
+    if not (x.abs() < _LARGEST).all():
+        raise UserError(
+            "The network's latents are not finite or beyond all bounds: its training diverged. Use an "
+            "earlier checkpoint, or train again with a smaller optimizer.lr."
+        )
 
 
 def _make_tables_transient(module: nn.Module) -> None:

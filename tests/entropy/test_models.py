@@ -110,6 +110,27 @@ def test_coding_gives_back_the_symbols(net: Net, latents: Tensor) -> None:
     assert torch.equal(symbols, (y - means).round().int())
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 2.0**24, -5e8, 1e12])
+def test_latents_that_cannot_be_coded_are_refused(net: Net, value: float) -> None:
+    """CompressAI's coder would never return."""
+    update_tables(net.eval())
+    y = torch.zeros(1, 4, 2, 2)
+    wild = y.clone()
+    wild[0, 3, 1, 1] = value
+    with pytest.raises(UserError, match="not finite or beyond all bounds"):
+        net.z.compress(wild)
+    for moments in ((wild, y), (y, wild)):
+        with pytest.raises(UserError, match="not finite or beyond all bounds"):
+            net.y.compress(*moments, y + 1)
+
+
+def test_large_latents_escape_from_the_tables(net: Net) -> None:
+    update_tables(net.eval())
+    y = torch.tensor([2.0**24 - 1, -(2.0**24) + 1, 1000, -7]).view(1, 4, 1, 1)
+    assert torch.equal(net.z.decompress(net.z.compress(y), (1, 1)), y)
+    assert torch.equal(net.y.decompress(net.y.compress(y, 0 * y, 0 * y + 1), 0 * y + 1), y.int())
+
+
 def test_tables_are_no_part_of_the_weights(net: Net) -> None:
     before = set(net.state_dict())
     update_tables(net)

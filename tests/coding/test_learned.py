@@ -1,0 +1,151 @@
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lic.bitstream import Stream, StreamError
+from lic.coding.checkpoint import describe_run
+from lic.coding.learned import LearnedCodec, fingerprint
+from lic.data.images import Pixels
+from lic.entropy import load_tables, tables
+from lic.errors import UserError
+from lic.models import CompressionModel, build_model
+
+SIZES = [(1, 1), (1, 64), (64, 1), (2, 3), (7, 200), (65, 129), (64, 64), (100, 130)]
+FAMILIES: list[dict[str, Any]] = [
+    {"name": "baseline", "kernel_size": 3},
+    {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3},
+    {"name": "resnet3x3_4", "bottleneck": 12},
+]
+
+
+def _codec(net: CompressionModel, options: dict[str, Any]) -> LearnedCodec:
+    config = {"model": {"width": 8} | options, "lambda": 5, "distortion": "ms_ssim"}
+    return LearnedCodec(net, describe_run(config, net))
+
+
+def _copy(codec: LearnedCodec, options: dict[str, Any]) -> LearnedCodec:
+    """As another process would have it: the same weights and tables in other objects."""
+    net = build_model(**{"width": 8} | options)
+    net.load_state_dict(codec.net.state_dict())
+    load_tables(net, tables(codec.net))
+    return _codec(net, options)
+
+
+def _image(height: int, width: int) -> Pixels:
+    rows, columns = np.mgrid[:height, :width]
+    noise = np.random.default_rng(0).integers(0, 40, (height, width))
+    return (
+        np.stack([3 * rows + noise, 2 * columns + noise, 255 - rows - noise], -1)
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
+
+
+@pytest.fixture(params=FAMILIES, ids=lambda options: options["name"])
+def options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return request.param
+
+
+@pytest.fixture
+def codec(make_net: Any, options: dict[str, Any]) -> LearnedCodec:
+    return _codec(make_net(**options), options)
+
+
+def test_round_trip_of_every_size(codec: LearnedCodec, options: dict[str, Any]) -> None:
+    decoder = _copy(codec, options)
+    for height, width in SIZES:
+        image = _image(height, width)
+        encoded = codec.encode(image)
+        decoded = decoder.decode(encoded.data)
+        assert decoded.shape == (height, width, 3) and decoded.dtype == np.uint8
+        assert np.array_equal(decoded, encoded.reconstruct()), (height, width)
+        stream = Stream.unpack(encoded.data)
+        assert (stream.height, stream.width) == (height, width)
+        assert codec.encode(image).data == encoded.data, "coding is repeatable"
+
+
+def test_reconstruction_is_that_of_the_network(codec: LearnedCodec) -> None:
+    image = _image(64, 128)
+    x = torch.from_numpy(image.transpose(2, 0, 1)[None] / np.float32(255))
+    with torch.no_grad():
+        expected = codec.net(x).x_hat.clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255
+    difference = codec.encode(image).reconstruct() - expected
+    assert np.abs(difference).max() <= 0.5 + 1e-2
+
+
+def test_estimated_bits_are_those_of_the_file(make_net: Any) -> None:
+    codec = _codec(make_net(**FAMILIES[0]), FAMILIES[0])
+    noise = np.random.default_rng(0).integers(0, 256, (256, 384, 3), np.uint8)
+    encoded = codec.encode(noise)  # what the fixture scales the latents for
+    payload = 8 * sum(map(len, Stream.unpack(encoded.data).payloads))
+    assert encoded.estimate_bits() == pytest.approx(payload, rel=0.01)
+    assert 8 * len(encoded.data) - payload <= 8 * 24
+
+
+def test_a_stream_of_another_model_is_refused(make_net: Any) -> None:
+    first, second = (_codec(make_net(seed, **FAMILIES[0]), FAMILIES[0]) for seed in (0, 1))
+    data = first.encode(_image(20, 20)).data
+    with pytest.raises(
+        StreamError, match=f"another model .*{first.fingerprint.hex()}.*{second.fingerprint.hex()}"
+    ):
+        second.decode(data)
+
+
+def test_a_decoder_that_computes_other_probabilities_says_so(make_net: Any) -> None:
+    """What another CPU or GPU can do, forced: a weight of the hyper synthesis differs."""
+    options = FAMILIES[1]
+    encoder = _codec(make_net(**options), options)
+    decoder = _copy(encoder, options)
+    decoder.fingerprint = encoder.fingerprint
+    data = encoder.encode(_image(128, 128)).data
+    decoder.decode(data)
+    with torch.no_grad():
+        decoder.net.get_parameter("h_s.0.weight").mul_(1.5)
+    with pytest.raises(StreamError, match="other latents"):
+        decoder.decode(data)
+
+
+def test_damaged_files_are_refused(codec: LearnedCodec) -> None:
+    data = codec.encode(_image(70, 40)).data
+    for length in itertools.chain(range(40), range(40, len(data), 97), [len(data) - 1]):
+        with pytest.raises(StreamError):
+            codec.decode(data[:length])
+    for bit in [*range(8 * 40), *range(8 * 40, 8 * len(data), 211), 8 * len(data) - 1]:
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(StreamError):
+            codec.decode(bytes(damaged))
+    with pytest.raises(StreamError, match="not a lic stream"):
+        codec.decode(b"\x89PNG\r\n\x1a\n" + data)
+
+
+def test_numbers_that_are_not_finite_are_refused(codec: LearnedCodec) -> None:
+    with torch.no_grad():
+        next(codec.net.g_a.parameters())[0] = torch.nan
+    with pytest.raises(UserError, match="not finite"):
+        codec.encode(_image(64, 64))
+
+
+def test_the_fingerprint_tells_every_weight_and_table(make_net: Any) -> None:
+    net = make_net(**FAMILIES[1])
+    original = fingerprint(net)
+    assert len(original) == 4
+    assert fingerprint(_copy(_codec(net, FAMILIES[1]), FAMILIES[1]).net) == original
+    assert fingerprint(net.to(memory_format=torch.contiguous_format)) == original
+
+    weight = net.get_parameter("g_s.6.bias")
+    before = weight.detach().clone()
+    with torch.no_grad():
+        weight[0] = torch.nextafter(weight[0], torch.tensor(torch.inf))
+    assert fingerprint(net) != original
+    with torch.no_grad():
+        weight.copy_(before)
+    assert fingerprint(net) == original
+
+    changed = {name: table.clone() for name, table in tables(net).items()}
+    changed["entropy_bottleneck._quantized_cdf"][0, 1] += 1
+    load_tables(net, changed)
+    assert fingerprint(net) != original
