@@ -24,7 +24,12 @@ class DecodingError(RuntimeError):
 
 
 def evaluate(
-    codec: FileCodec, images: ImageSet, folder: Path, data: str, pictures: Sequence[int] = ()
+    codec: FileCodec,
+    images: ImageSet,
+    folder: Path,
+    data: str,
+    pictures: Sequence[int] = (),
+    progress: bool = True,
 ) -> Result:
     """Measure ``codec`` on ``images`` and leave the evidence in ``folder``.
 
@@ -37,13 +42,15 @@ def evaluate(
         folder: where the files go.
         data: what the set is called in reports.
         pictures: the images to keep as PNG.
+        progress: show a bar.
 
     Raises:
         DecodingError: a decoded image differs from the encoder's own reconstruction.
         UserError: an image cannot be read or coded.
     """
     rows = []
-    for index in track(range(len(images)), description=f"{codec.info.curve}, {codec.info.setting}"):
+    title = f"{codec.info.curve}, {codec.info.setting}"
+    for index in track(range(len(images)), title, disable=not progress):
         name, image = images.names[index], images[index]
         row, decoded = _measure(codec, image, name, folder / STREAMS / f"{name}{codec.suffix}")
         rows.append(row)
@@ -59,8 +66,8 @@ def evaluate_classical(name: str, images: ImageSet, folder: Path, data: str) -> 
     """One result per quality of a classical codec, each in a folder of its own."""
     pictures = some_pictures(len(images))
     return [
-        evaluate(codec, images, folder / f"{name}-{codec.info.setting.split()[-1]}", data, pictures)
-        for codec in classical_codecs(name)
+        evaluate(codec, images, folder / f"{name}-{codec.quality}", data, pictures, progress=False)
+        for codec in track(classical_codecs(name), f"{name}, all qualities")
     ]
 
 
