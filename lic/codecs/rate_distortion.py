@@ -99,7 +99,7 @@ class RateDistortionCodec(LightningModule):
         x = to_float(batch)
         step = self.global_step * self.trainer.world_size + self.global_rank
         torch.manual_seed((self.seed << 31) + step)
-        out = self.net(x)
+        out = self._reconstruct(x)
         with torch.autocast(x.device.type, enabled=False):
             costs = self._costs(out.x_hat, out.bits, x)
             rd_cost, aux = costs.rd_cost.mean(), quantile_loss(self.net)

@@ -44,7 +44,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         config = checkpoint["hyper_parameters"]["config"]
-        if {"model", "lambda", "distortion"} <= config.keys() and "state_dict" in checkpoint:
+        described = {"model", "lambda", "distortion"} <= config.keys() and "name" in model_options(config)
+        if described and "state_dict" in checkpoint:
             return checkpoint
     except Exception as error:  # the safe loader raises whatever its input provokes
         raise UserError(f"{path} is not a readable checkpoint of lic ({type(error).__name__}).") from error
