@@ -113,7 +113,7 @@ def make_codec() -> MakeCodec:
     def make(
         distortion: str = "mse", lmbda: float = 0.015, seed: int = 0, **options: Any
     ) -> RateDistortionCodec:
-        model = {"name": "baseline", "width": 8} | ({} if "name" in options else {"kernel_size": 3}) | options
+        model: dict[str, Any] = {"name": "baseline", "width": 8} | ({} if "name" in options else {"kernel_size": 3}) | options
         config = {"model": model, "lambda": lmbda, "distortion": distortion, "seed": seed}
         torch.manual_seed(seed)
         return RateDistortionCodec(build_model(**model), config)
@@ -136,7 +136,7 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
     ) -> Trainer:
         monkeypatch.setattr(runs, "run_folder", lambda: folder)
         runs.quieten()
-        settings = {
+        settings: dict[str, Any] = {
             "accelerator": "cpu",
             "logger": False,
             "max_steps": 4,

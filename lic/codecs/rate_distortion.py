@@ -18,7 +18,7 @@ from lic.errors import UserError
 from lic.layers import crop, pad
 from lic.losses import DISTORTIONS, check_distortion, check_lambda, rd_cost
 from lic.metrics.quality import psnr
-from lic.models import CompressionModel
+from lic.models import CompressionModel, Forward
 
 _FINAL_SHARE = 0.04  # of the steps run at the final learning rate; the paper's 80k of 2M
 
@@ -101,7 +101,7 @@ class RateDistortionCodec(LightningModule):
         torch.manual_seed((self.seed << 31) + step)
         out = self._reconstruct(x)
         with torch.autocast(x.device.type, enabled=False):
-            costs = self._costs(out.x_hat, out.bits, x)
+            costs = self._costs(out, x)
             rd_cost, aux = costs.rd_cost.mean(), quantile_loss(self.net)
             loss = rd_cost + aux
         self._guard(loss, "loss")
@@ -137,13 +137,11 @@ class RateDistortionCodec(LightningModule):
     def validation_step(self, batch: Tensor, batch_index: int) -> None:
         """Estimate one whole image's R-D cost; the rate counts its original pixels."""
         x = to_float(batch)
-        height, width = x.shape[-2:]
-        out = self.net(pad(x, self.net.downsampling))
-        x_hat = crop(out.x_hat, (height, width))
+        out = self._reconstruct(x)
         with torch.autocast(x.device.type, enabled=False):
-            costs = self._costs(x_hat, out.bits, x)
+            costs = self._costs(out, x)
         values = {"rd_cost": costs.rd_cost, "bpp": costs.bpp, "distortion": costs.distortion}
-        values["psnr"] = psnr(to_uint8(x_hat), batch)
+        values["psnr"] = psnr(to_uint8(out.x_hat), batch)
         for name, value in values.items():
             metric = self.validation_means[name]
             metric.update(value)  # type: ignore[operator]
@@ -169,10 +167,15 @@ class RateDistortionCodec(LightningModule):
         update_tables(net)
         checkpoint["entropy_tables"] = tables(net)
 
-    def _costs(self, x_hat: Tensor, bits: dict[str, Tensor], x: Tensor) -> _Costs:
-        rates = {latent: b / (x.shape[-2] * x.shape[-1]) for latent, b in bits.items()}
+    def _reconstruct(self, x: Tensor) -> Forward:
+        """The net's pass over images or patches of any size."""
+        out: Forward = self.net(pad(x, self.net.downsampling))
+        return Forward(crop(out.x_hat, (x.shape[-2], x.shape[-1])).float(), out.bits)
+
+    def _costs(self, out: Forward, x: Tensor) -> _Costs:
+        rates = {latent: b / (x.shape[-2] * x.shape[-1]) for latent, b in out.bits.items()}
         bpp = torch.stack(list(rates.values())).sum(0)
-        distortion = self.distortion(x_hat.float(), x)
+        distortion = self.distortion(out.x_hat, x)
         return _Costs(rates, bpp, distortion, rd_cost(bpp, distortion, self.lmbda))
 
     def _guard(self, value: Tensor, name: str) -> None:

@@ -260,7 +260,8 @@ def test_validation_measures_whole_images_on_their_own_pixels(
     fit(codec, tmp_path, max_steps=1)
     images = [DeadLeaves(1, 90)[0][:50], DeadLeaves(1, 40, seed=1)[0]]
     batches = [to_batch(image) for image in images]
-    (measured,) = codec.trainer.validate(codec, DataLoader(batches, batch_size=None), verbose=False)
+    loader: DataLoader[Tensor] = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+    (measured,) = codec.trainer.validate(codec, loader, verbose=False)
 
     net, rows = codec.net.eval(), []
     with torch.no_grad():
