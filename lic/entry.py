@@ -28,6 +28,8 @@ def run(main: Callable[[], object]) -> None:
         main()
     except KeyboardInterrupt:
         sys.exit("Interrupted.")
+    except BrokenPipeError:  # `--help | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if wants_traceback or (message := user_message(error)) is None:
             raise

@@ -116,7 +116,10 @@ class ImageData(LightningDataModule):
     def test_name(self) -> str:
         """What the test images are called in reports: the set's name, or that of their folder."""
         test = self._sources["test"]
-        return Path(test).name if isinstance(test, str) else self._name
+        if not isinstance(test, str):
+            return self._name
+        path = Path(test)
+        return path.name if path.is_absolute() or ".." in path.parts else path.as_posix()
 
     @property
     def test_set(self) -> ImageSet:

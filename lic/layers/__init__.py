@@ -2,7 +2,7 @@
 
 from compressai.layers import GDN
 
-from lic.layers.conv import StridedPointwise, SubPixelConv, conv, subpixel, tconv
+from lic.layers.conv import StridedPointwise, SubPixelConv, TransposedPointwise, conv, subpixel, tconv
 from lic.layers.padding import crop, pad, padded_size
 from lic.layers.residual import Res, ResDown, ResUp
 from lic.layers.upsample import UPSAMPLERS, Upsampler, upsampler
@@ -15,6 +15,7 @@ __all__ = [
     "ResUp",
     "StridedPointwise",
     "SubPixelConv",
+    "TransposedPointwise",
     "Upsampler",
     "conv",
     "crop",

@@ -25,8 +25,8 @@ def build_model(name: str, **options: Any) -> CompressionModel:
 
     A table of names, not an import path, so that a description found in a checkpoint runs nothing else.
     The weights are channels-last: the convolutions then are as fast in float32 and much faster in
-    bfloat16, in training and coding alike. The one operation that is unsafe in this layout has a layer
-    of its own, `lic.layers.StridedPointwise`.
+    bfloat16, in training and coding alike. The one operation that is unsafe in this layout has
+    layers of its own, `lic.layers.StridedPointwise` and `TransposedPointwise`.
 
     Raises:
         UserError: an unknown name or option.

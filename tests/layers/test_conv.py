@@ -1,18 +1,31 @@
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from lic.layers import UPSAMPLERS, StridedPointwise, conv, tconv, upsampler
+from lic.layers import UPSAMPLERS, StridedPointwise, TransposedPointwise, conv, tconv, upsampler
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (1, 1)])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["nchw", "nhwc"])
-def test_strided_pointwise_is_a_strided_1x1_convolution(
-    size: tuple[int, int], layout: torch.memory_format
+@pytest.mark.parametrize(
+    ("pointwise", "reference"),
+    [
+        (StridedPointwise(3, 16), nn.Conv2d(3, 16, 1, stride=2)),
+        (TransposedPointwise(3, 16), nn.ConvTranspose2d(3, 16, 1, stride=2, output_padding=1)),
+    ],
+    ids=["conv", "tconv"],
+)
+def test_pointwise_layers_are_strided_1x1_convolutions(
+    pointwise: nn.Conv2d | nn.ConvTranspose2d,
+    reference: nn.Conv2d | nn.ConvTranspose2d,
+    size: tuple[int, int],
+    layout: torch.memory_format,
 ) -> None:
     torch.manual_seed(0)
-    ours = StridedPointwise(3, 16).to(memory_format=layout)  # type: ignore[call-overload]
-    reference = nn.Conv2d(3, 16, 1, stride=2)
+    ours = copy.deepcopy(pointwise).to(memory_format=layout)  # type: ignore[call-overload]
+    reference = copy.deepcopy(reference)
     reference.load_state_dict(ours.state_dict())
     x = torch.randn(2, 3, *size)
     a = x.clone(memory_format=layout).requires_grad_()
@@ -33,11 +46,14 @@ def _gradient(parameter: Tensor | None) -> Tensor:
     return parameter.grad
 
 
-def test_strided_pointwise_survives_channels_last_training() -> None:
+@pytest.mark.parametrize(
+    ("layer", "c_in"), [(StridedPointwise(3, 128), 3), (tconv(8, 8, 1), 8)], ids=["conv", "tconv"]
+)
+def test_pointwise_layers_survive_channels_last_training(layer: nn.Module, c_in: int) -> None:
     """torch 2.13 corrupts the heap here when the convolution itself is strided."""
-    layer = StridedPointwise(3, 128).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layer = layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for _ in range(3):
-        x = torch.rand(2, 3, 64, 64).contiguous(memory_format=torch.channels_last).requires_grad_()
+        x = torch.rand(2, c_in, 64, 64).contiguous(memory_format=torch.channels_last).requires_grad_()
         layer(x).square().mean().backward()
         assert x.grad is not None and x.grad.isfinite().all()
 
