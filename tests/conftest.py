@@ -113,7 +113,7 @@ def make_codec() -> MakeCodec:
     def make(
         distortion: str = "mse", lmbda: float = 0.015, seed: int = 0, **options: Any
     ) -> RateDistortionCodec:
-        model: dict[str, Any] = {"name": "baseline", "width": 8} | ({} if "name" in options else {"kernel_size": 3}) | options
+        model: dict[str, Any] = {"name": "baseline", "width": 8} | (options or {"kernel_size": 3})
         config = {"model": model, "lambda": lmbda, "distortion": distortion, "seed": seed}
         torch.manual_seed(seed)
         return RateDistortionCodec(build_model(**model), config)

@@ -1,0 +1,191 @@
+"""Every file under conf/ composes, says only what exists, and stays small enough to read."""
+
+import inspect
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.utils import get_object, instantiate
+from lightning import Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from lic.codecs import RateDistortionCodec
+from lic.coding.checkpoint import model_options
+from lic.data import ImageData
+from lic.entry import user_message
+from lic.layers import UPSAMPLERS
+from lic.models import MODELS, CompressionModel, build_model
+from lic.runs import checked_config
+from lic.sweep import register_resolvers
+
+CONF = Path(__file__).parents[1] / "conf"
+GROUPS = ("model", "data", "trainer", "optimizer", "logger")
+EXPERIMENTS = sorted(
+    str(p.relative_to(CONF / "experiment").with_suffix("")) for p in CONF.glob("experiment/**/*.yaml")
+)
+WITH_UPSAMPLE = {"resnet3x3_4"}
+
+Compose = Callable[..., DictConfig]
+
+
+def _options(group: str) -> list[str]:
+    names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    assert names
+    return [name for name in names if not name.startswith("_")]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Iterator[Compose]:
+    """Compose train.yaml, or another, as Hydra does at the command line."""
+    register_resolvers()
+
+    def make(*overrides: str, name: str = "train") -> DictConfig:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose(
+                name, [*overrides, f"hydra.runtime.output_dir={tmp_path}"], return_hydra_config=True
+            )
+        HydraConfig.instance().set_config(cfg)
+        cfg = cfg.copy()
+        OmegaConf.set_struct(cfg, False)
+        cfg.pop("hydra")
+        OmegaConf.set_struct(cfg, True)
+        return cfg
+
+    yield make
+    HydraConfig.instance().cfg = None
+
+
+def _targets(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield node
+        for value in node.values():
+            yield from _targets(value)
+
+
+def _check_targets(cfg: DictConfig) -> None:
+    """Everything named exists and takes the keywords that it is given."""
+    content: Any = OmegaConf.to_container(cfg, resolve=True)
+    for node in _targets(content):
+        target = get_object(node["_target_"])
+        keywords = {key for key in node if key not in ("_target_", "_partial_")}
+        parameters = inspect.signature(target).parameters
+        if not any(p.kind == p.VAR_KEYWORD for p in parameters.values()):
+            assert keywords <= set(parameters), node["_target_"]
+
+
+@pytest.mark.parametrize(("group", "option"), [(g, option) for g in GROUPS for option in _options(g)])
+def test_every_option_composes_and_names_what_exists(config: Compose, group: str, option: str) -> None:
+    cfg = config(f"{group}={option}", "data.root=photos")
+    _check_targets(cfg)
+    checked_config(cfg)
+
+
+@pytest.mark.parametrize(("model", "upsample"), itertools.product(sorted(MODELS), ["", *UPSAMPLERS]))
+def test_models_and_upsamplers(config: Compose, model: str, upsample: str) -> None:
+    choice = [f"upsample={upsample}"] if upsample else []
+    if upsample and model not in WITH_UPSAMPLE:
+        with pytest.raises(HydraException) as caught:
+            config(f"model={model}", *choice)
+        expected = "The chosen model takes no upsample=; leave the choice out or choose another model."
+        assert user_message(caught.value) == expected
+        return
+    cfg = config(f"model={model}", *choice, "model.width=8")
+    net = instantiate(cfg.model)
+    assert type(net) is MODELS[model]
+    if upsample:
+        assert cfg.model.upsample == upsample
+
+
+def test_conf_offers_every_model_and_upsampler() -> None:
+    assert _options("model") == sorted(MODELS)
+    assert _options("upsample") == sorted(UPSAMPLERS)
+
+
+@pytest.mark.parametrize("model", sorted(MODELS))
+def test_conf_and_constructors_have_the_same_defaults(config: Compose, model: str) -> None:
+    """describe_model leaves out what is default, so the two must not disagree."""
+    options = model_options({"model": OmegaConf.to_container(config(f"model={model}").model, resolve=True)})
+    assert options.pop("name") == model
+    parameters = inspect.signature(MODELS[model]).parameters
+    assert options == {name: parameter.default for name, parameter in parameters.items()}
+
+
+def test_the_bottleneck_follows_the_width_unless_it_is_given(config: Compose) -> None:
+    assert config("model.width=48").model.bottleneck == 48
+    assert config("model.bottleneck=192").model == config("model.bottleneck=192", "model.width=128").model
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_and_builds_its_network(config: Compose, experiment: str) -> None:
+    cfg = config(f"experiment={experiment}", "data.root=photos")
+    _check_targets(cfg)
+    plain: Any = checked_config(cfg)
+    net = build_model(**model_options(plain))
+    assert isinstance(net, CompressionModel)
+    RateDistortionCodec(net, plain, **cfg.optimizer)
+    assert isinstance(instantiate(cfg.data), ImageData)
+
+
+@pytest.mark.parametrize("data", _options("data"))
+def test_eval_composes_with_every_set(config: Compose, data: str) -> None:
+    cfg = config(f"data={data}", "data.root=photos", name="eval")
+    _check_targets(cfg)
+    assert isinstance(instantiate(cfg.data), ImageData)
+
+
+@pytest.mark.parametrize("trainer", ["default", "demo", "debug"])
+def test_trainers_can_be_made(config: Compose, trainer: str) -> None:
+    made = instantiate(config(f"trainer={trainer}", "trainer.accelerator=cpu").trainer, logger=False)
+    assert isinstance(made, Trainer)
+    assert made.max_steps % made.val_check_interval == 0, "the last step is validated"
+
+
+def test_loggers_are_those_of_the_documentation(config: Compose) -> None:
+    loggers = {name: set(config(f"logger={name}").logger) for name in _options("logger")}
+    assert loggers == {
+        "csv": {"csv"},
+        "wandb": {"csv", "wandb"},
+        "tensorboard": {"csv", "tensorboard"},
+        "none": set(),
+    }
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "lamda=5",
+        "trainer.max_step=3",
+        "model.kernel=3",
+        "data.batch=2",
+        "optimizer.learning_rate=1",
+        "model=vgg",
+        "data=imagenet",
+        "upsample=bicubic",
+        "trainer=tpu",
+        "logger=excel",
+        "experiment=none_such",
+        "distortion",
+        "lambda=5,10",
+    ],
+)
+def test_what_does_not_exist_is_refused_in_one_line(config: Compose, override: str) -> None:
+    with pytest.raises(HydraException) as caught:
+        config(override)
+    message = user_message(caught.value)
+    assert message and "\n" not in message and "Traceback" not in message
+    key, _, value = override.partition("=")
+    assert key.rpartition(".")[-1] in message or value in message
+
+
+@pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
+def test_files_are_short_and_tell_what_they_are(file: Path) -> None:
+    lines = [line.strip() for line in file.read_text().splitlines()]
+    content = [line for line in lines if line and not line.startswith("#")]
+    if file.name not in ("train.yaml", "eval.yaml") and file.parent.name != "help":
+        assert len(content) <= 15

@@ -1,0 +1,68 @@
+import sys
+
+import pytest
+from hydra.errors import HydraException
+from omegaconf.errors import ConfigKeyError
+
+from lic import entry
+from lic.errors import UserError
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def test_a_users_mistake_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    with pytest.raises(SystemExit) as stop:
+        entry.run(lambda: _raise(UserError("Give a folder.")))
+    assert stop.value.code == 2
+    assert capsys.readouterr() == ("", "Error: Give a folder.\n")
+
+
+def test_our_faults_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    with pytest.raises(ZeroDivisionError):
+        entry.run(lambda: 1 / 0)
+
+
+def test_who_asks_for_it_gets_the_traceback_of_a_users_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(UserError):
+        entry.run(lambda: _raise(UserError("Give a folder.")))
+
+
+def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    with pytest.raises(SystemExit) as stop:
+        entry.run(lambda: _raise(KeyboardInterrupt()))
+    assert stop.value.code == "Interrupted."
+
+
+def test_sentences_are_found_below_what_hydra_wraps_around_them() -> None:
+    wrapped = HydraException("Error in call to target")
+    wrapped.__cause__ = UserError("Give a folder.")
+    assert entry.user_message(wrapped) == "Give a folder."
+    assert entry.user_message(HydraException("Could not\n   find it")) == "Could not find it"
+    assert (
+        entry.user_message(ConfigKeyError("Key 'lamda' is not in struct")) == "Key 'lamda' is not in struct"
+    )
+    for fault in (ValueError("no"), AssertionError(), KeyboardInterrupt()):
+        assert entry.user_message(fault) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["codec=jpeg,webp", "data=kodak"], ["codec=[jpeg,webp]", "data=kodak"]),
+        (["codec=jpeg"], ["codec=[jpeg]"]),
+        (["codec=[jpeg]"], ["codec=[jpeg]"]),
+        (["-m", "codec=jpeg,webp"], ["-m", "codec=jpeg,webp"]),
+        (["codec=jpeg,webp", "--multirun"], ["codec=jpeg,webp", "--multirun"]),
+    ],
+)
+def test_lists_are_written_without_brackets(arguments: list[str], expected: list[str]) -> None:
+    assert entry.lists_in(arguments, "codec") == expected
+    assert sys.argv != expected

@@ -1,0 +1,165 @@
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from lic.data import write_png
+from lic.sweep import STATUS_FILE, read_status, register_resolvers
+
+NARROW = ("model=baseline", "model.width=4", "model.kernel_size=3", "distortion=mse")
+QUICK = ("trainer=debug", "trainer.accelerator=cpu", "logger=csv", "data=folder", "data.root=photos")
+PATCHES = ("data.patch_size=32", "data.batch_size=2")
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The folders that a command's sweep and one of its jobs get."""
+
+    def resolve(command: str, job: str) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", ["train.py", *command.split()])
+        register_resolvers()
+        cfg = OmegaConf.create(
+            {"sweep": "${sweep_name:}", "job": "${job_name:${task},${swept_keys:}}", "task": job.split()}
+        )
+        return cfg.sweep, cfg.job
+
+    return resolve
+
+
+@pytest.mark.parametrize(
+    ("command", "job", "expected"),
+    [
+        (
+            "-m model=resnet3x3_4 upsample=subpixel lambda=5,10",
+            "model=resnet3x3_4 upsample=subpixel lambda=10",
+            ("model-resnet3x3_4_upsample-subpixel_lambda-5_10", "lambda-10"),
+        ),
+        (
+            "-m model=hyperprior,baseline model.kernel_size=3,5 lambda=0.015",
+            "model=baseline model.kernel_size=3 lambda=0.015",
+            (
+                "model-hyperprior_baseline_model.kernel_size-3_5_lambda-0.015",
+                "model-baseline_model.kernel_size-3",
+            ),
+        ),
+        # Hydra's own settings do not move a sweep to another folder.
+        ("-m hydra/launcher=slurm lambda=5,10", "lambda=5", ("lambda-5_10", "lambda-5")),
+        ("--multirun", "", ("default", "default")),
+        # A sweeper of its own varies what the command does not name.
+        ("-m hydra/sweeper=optuna", "optimizer.lr=0.1", ("default", "optimizer.lr-0.1")),
+        ("-m lambda=range(1,4)", "lambda=2", ("lambda-range_1_4", "lambda-2")),
+        (
+            "-m data.root=/photos/a,/photos/b",
+            "data.root=/photos/b",
+            ("data.root-_photos_a_photos_b", "data.root-_photos_b"),
+        ),
+    ],
+)
+def test_folders_are_named_after_the_command(
+    names: Any, command: str, job: str, expected: tuple[str, str]
+) -> None:
+    assert names(command, job) == expected
+
+
+def test_long_names_are_cut_and_stay_different(names: Any) -> None:
+    first, second = (
+        names(f"-m data.root={'x' * 200} lambda={lmbda},3", f"lambda={lmbda}")[0] for lmbda in (1, 2)
+    )
+    assert first != second and max(len(first), len(second)) < 140
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1", "\xff"])
+def test_a_status_that_cannot_be_read_is_none(tmp_path: Path, content: str) -> None:
+    assert read_status(tmp_path) == {}
+    (tmp_path / STATUS_FILE).write_text(content, "latin-1")
+    assert read_status(tmp_path) == {}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Four photos: one becomes the validation set, one the test set."""
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        coarse = rng.integers(0, 256, (6, 9, 3)).astype(np.uint8)
+        write_png(tmp_path / "photos" / f"{i}.png", coarse.repeat(9, 0).repeat(9, 1)[: 50 - i])
+    return tmp_path / "photos"
+
+
+def _weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_sweep_with_a_failing_job_from_its_first_to_its_last_command(
+    repository: Path, run_python: Any, tmp_path: Path
+) -> None:
+    sweep_command = (repository / "train.py", "-m", *NARROW, *QUICK, *PATCHES, "lambda=0.01,-1,0.02")
+    first = run_python(*sweep_command)
+
+    assert first.returncode == 3, first.stderr
+    (folder,) = (tmp_path / "multirun").iterdir()
+    jobs = {name: folder / f"lambda-{name}" for name in ("0.01", "-1", "0.02")}
+    status = {name: read_status(job)["status"] for name, job in jobs.items()}
+    assert status == {"0.01": "done", "-1": "failed", "0.02": "done"}
+    error = (jobs["-1"] / "error.txt").read_text()
+    assert "lambda must be a positive number, not -1" in error and "\n" not in error.strip()
+    assert f"Failed: {jobs['-1'].relative_to(tmp_path)}" in first.stderr
+    assert "1 of 3 jobs failed" in first.stderr and "Traceback" not in first.stderr
+
+    for name in ("0.01", "0.02"):
+        job = jobs[name]
+        (row,) = json.loads((job / "test.json").read_text())["rows"]
+        assert row["bytes"] == (job / "streams" / f"{row['file']}.lic").stat().st_size
+        assert row["bpp"] == pytest.approx(8 * row["bytes"] / (row["width"] * row["height"]))
+        assert (job / "metrics.csv").exists() and (job / "checkpoints" / "best.ckpt").exists()
+        assert not (job / "error.txt").exists()
+    with (folder / "rd.csv").open() as file:
+        points = list(csv.DictReader(file))
+    assert sorted(float(point["lambda"]) for point in points) == [0.01, 0.02]
+    report = (folder / "report.html").read_text()
+    assert "JPEG" in report and "λ = 0.02" in report
+
+    # The same command again runs the failed job alone.
+    before = {
+        name: (jobs[name] / "checkpoints" / "last.ckpt").stat().st_mtime_ns for name in ("0.01", "0.02")
+    }
+    again = run_python(*sweep_command)
+    assert again.returncode == 3 and "1 of 3 jobs failed" in again.stderr
+    after = {name: (jobs[name] / "checkpoints" / "last.ckpt").stat().st_mtime_ns for name in before}
+    assert after == before
+    assert again.stdout.count("is done; skipped") == 2
+
+    # What came before in the process leaves no trace in a job.
+    alone = run_python(
+        repository / "train.py", *NARROW, *QUICK, *PATCHES, "lambda=0.02", "hydra.run.dir=alone"
+    )
+    assert alone.returncode == 0, alone.stderr
+    third, single = _weights(jobs["0.02"]), _weights(tmp_path / "alone")
+    assert third.keys() == single.keys()
+    assert all(torch.equal(third[name], single[name]) for name in third)
+    assert (tmp_path / "alone" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["model=vgg"], "vgg"),
+        (["model=baseline", "upsample=tconv"], "The chosen model takes no upsample=; leave the choice out"),
+        (["model=resnet3x3_4", "lamda=5"], "lamda"),
+        (["lambda=abc"], "lambda must be a positive number, not 'abc'"),
+    ],
+)
+def test_bad_input_is_one_line_without_a_traceback(
+    repository: Path, run_python: Any, arguments: list[str], sentence: str
+) -> None:
+    done = run_python(repository / "train.py", *arguments)
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("Error: ") and sentence in lines[0], done.stderr
+    assert "Traceback" not in done.stdout
