@@ -18,7 +18,7 @@ from lic.data.module import _CHOICES, SPLITS
 from lic.errors import UserError
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
-SETS = sorted(path.stem for path in CONF.glob("[!_]*.yaml"))
+SETS = sorted(f.stem for f in CONF.glob("*.yaml") if "_" not in f.stem)  # without _base and combinations
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
