@@ -19,25 +19,26 @@ sweep.register_resolvers()
 def main(cfg: DictConfig) -> float:
     """Evaluate what ``ckpt`` and ``codec`` name; the mean bpp of the first result."""
     # Imported here: torch takes seconds, and --help, tab completion and misspelt options do without it.
-    from hydra.utils import instantiate, to_absolute_path
+    from hydra.utils import to_absolute_path
 
     from lic import runs
     from lic.coding.checkpoint import load_codec
+    from lic.coding.classical import classical_codecs
     from lic.errors import UserError
     from lic.evaluation.evaluate import evaluate, evaluate_classical, some_pictures
-    from lic.evaluation.summary import add_classical, summarize
+    from lic.evaluation.summary import add_classical, images_of, summarize
 
     if not cfg.ckpt and not cfg.codec:
         raise UserError("Nothing to evaluate; give ckpt=RUN_OR_FILE, codec=jpeg,webp, or both.")
     folder = runs.run_folder()
-    learned = [load_codec(to_absolute_path(cfg.ckpt), runs.device(cfg.device))] if cfg.ckpt else []
-    data = instantiate(cfg.data)
-    images = data.test_set
-    results = [
-        evaluate(codec, images, folder, data.test_name, some_pictures(len(images))) for codec in learned
-    ]
-    for name in [cfg.codec] if isinstance(cfg.codec, str) else cfg.codec:
-        results += evaluate_classical(name, images, folder, data.test_name)
+    names = [cfg.codec] if isinstance(cfg.codec, str) else cfg.codec
+    for name in [*names, *cfg.classical]:
+        classical_codecs(name)  # an unknown one is found out before the work
+    learned = [load_codec(to_absolute_path(cfg.ckpt))] if cfg.ckpt else []
+    images, data = images_of(cfg)
+    results = [evaluate(codec, images, folder, data, some_pictures(len(images))) for codec in learned]
+    for name in names:
+        results += evaluate_classical(name, images, folder, data)
     if not runs.in_sweep():
         add_classical(folder)
         summarize(folder)

@@ -42,7 +42,7 @@ def main(cfg: DictConfig) -> float:
         assert checkpoint.best_model_score is not None, "the last step is always validated"
         cost = checkpoint.best_model_score.item()
         if trainer.is_global_zero:
-            best = load_codec(folder, codec.device)
+            best = load_codec(folder)
             result = evaluate(best, images, folder, data.test_name, some_pictures(len(images)))
             for logger in loggers:
                 logger.log_metrics({f"test/{name}": value for name, value in result.mean.items()})

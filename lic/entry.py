@@ -45,6 +45,11 @@ def end(message: str) -> NoReturn:
     sys.exit(2)
 
 
+def is_main_process() -> bool:
+    """False in the processes that train beside the first; only that one writes and speaks."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0
+
+
 def lists_in(argv: list[str], key: str) -> list[str]:
     """Make ``key=a,b`` the list that people mean by it; in a sweep it stays Hydra's list of jobs."""
     if {"-m", "--multirun"} & set(argv):

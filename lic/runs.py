@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate, to_absolute_path
@@ -16,12 +15,28 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Ric
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from lic.coding.checkpoint import CHECKPOINTS, check_resumable, find_checkpoint
+from lic.coding.checkpoint import CHECKPOINTS, check_resumable, find_checkpoint, read_checkpoint
+from lic.coding.classical import classical_codecs
+from lic.entry import is_main_process
 from lic.errors import UserError
-from lic.losses import check_lambda, lambda_warning
+from lic.losses import check_distortion, check_lambda, lambda_warning
+from lic.metrics.quality import MS_SSIM_MIN_SIDE
 
 METRICS_FILE = "metrics.csv"
 _PRECISIONS = ("32-true", "bf16-mixed")
+_WHOLE_NUMBERS = {
+    "seed": 0,
+    "trainer.max_steps": 1,
+    "trainer.val_check_interval": 1,
+    "trainer.limit_val_batches": 1,
+    "trainer.log_every_n_steps": 1,
+    "data.batch_size": 1,
+    "data.num_workers": 0,
+}
+_KEYS = {
+    *("model", "upsample", "data", "trainer", "optimizer", "logger", "lambda", "distortion"),
+    *("seed", "ema", "ckpt_path", "classical", "variant"),
+}
 
 _log = logging.getLogger(__name__)
 
@@ -65,33 +80,30 @@ def in_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def device(name: str) -> str:
-    """The device called ``name``; ``auto`` takes a GPU if there is one.
-
-    Raises:
-        UserError: no such device here.
-    """
-    has_gpu = torch.cuda.is_available()
-    if name == "auto":
-        return "cuda" if has_gpu else "cpu"
-    if name not in ("cpu", "cuda") or (name == "cuda" and not has_gpu):
-        raise UserError(f"device={name} is not available here; choose device=auto or device=cpu.")
-    return name
-
-
 def checked_config(cfg: DictConfig) -> dict[str, Any]:
     """The configuration as plain containers, fit for a checkpoint that the safe loader reads.
 
+    Everything is refused here that would otherwise be found out when hours have passed.
+
     Raises:
-        UserError: an impossible λ, seed, number of steps, precision or EMA decay.
+        UserError: a choice that is unknown or impossible.
     """
-    lmbda = check_lambda(cfg["lambda"])
-    if warning := lambda_warning(lmbda, cfg.distortion):
+    if unknown := set(cfg) - _KEYS:
+        raise UserError(f"Unknown option {', '.join(map(str, sorted(unknown)))}; see --help.")
+    lmbda, distortion = check_lambda(cfg["lambda"]), check_distortion(cfg.distortion)
+    if warning := lambda_warning(lmbda, distortion):
         _log.warning(warning)
-    if not isinstance(steps := cfg.trainer.max_steps, int) or steps < 1:
-        raise UserError(f"trainer.max_steps must be a positive whole number, not {steps!r}.")
-    if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
-        raise UserError(f"seed must be a whole number from 0 to 2^32 - 1, not {cfg.seed!r}.")
+    if distortion == "ms_ssim" and cfg.data.patch_size < MS_SSIM_MIN_SIDE:
+        raise UserError(
+            f"MS-SSIM needs patches of at least {MS_SSIM_MIN_SIDE} pixels a side, not {cfg.data.patch_size}; "
+            "give a larger data.patch_size or distortion=mse."
+        )
+    for name in cfg.classical:
+        classical_codecs(name)
+    for key, low in _WHOLE_NUMBERS.items():
+        value = OmegaConf.select(cfg, key)
+        if value is not None and (not isinstance(value, int) or not low <= value < 2**32):
+            raise UserError(f"{key} must be a whole number from {low} on, not {value!r}.")
     if cfg.trainer.precision not in _PRECISIONS:
         raise UserError(
             f"trainer.precision must be {' or '.join(_PRECISIONS)}, not {cfg.trainer.precision}: in 16-bit "
@@ -99,6 +111,11 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         )
     if cfg.ema is not None and not (isinstance(cfg.ema, float) and 0 < cfg.ema < 1):
         raise UserError(f"ema must be a decay between 0 and 1 such as 0.999, or null, not {cfg.ema!r}.")
+    if in_sweep() and cfg.trainer.devices != 1 and "Basic" in HydraConfig.get().launcher._target_:
+        raise UserError(
+            "The jobs of a sweep run one after another in one process, on one device each; leave out -m to "
+            "train on several."
+        )
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
 
 
@@ -125,6 +142,9 @@ def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any]) -> str | No
     else:
         file = find_checkpoint(to_absolute_path(cfg.ckpt_path), names=("last", "best"))
     check_resumable(file, config)
+    done = read_checkpoint(file)["global_step"]
+    if file.parent.parent != folder and done >= config["trainer"]["max_steps"]:
+        raise UserError(f"{file} has run its {done} steps; give a larger trainer.max_steps to continue it.")
     _log.info("Continuing from %s.", file)
     return str(file)
 
@@ -149,6 +169,9 @@ def loggers(cfg: DictConfig, config: dict[str, Any]) -> Iterator[list[Logger]]:
     Without ``finish``, W&B would continue one job's run in the next job of the same process.
     """
     folder = run_folder()
+    if not is_main_process():
+        yield []
+        return
     _set_aside(folder / METRICS_FILE)
     made: list[Logger] = []
     exit_code = 1

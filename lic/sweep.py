@@ -5,10 +5,8 @@ Light on purpose: Hydra imports this module to compose a configuration, before a
 
 import functools
 import hashlib
-import json
 import logging
 import math
-import os
 import re
 import sys
 import traceback
@@ -24,9 +22,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lic.atomic import write_text
-from lic.entry import end, user_message
+from lic.entry import end, is_main_process, user_message
+from lic.status import STATUS_FILE, read_status, write_status
 
-STATUS_FILE = "status.json"
 ERROR_FILE = "error.txt"
 _LONGEST_NAME = 120
 
@@ -34,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 def register_resolvers() -> None:
-    """Names of folders, for ``hydra.sweep.dir`` and ``hydra.sweep.subdir``.
+    """Names of folders and curves, for ``hydra.sweep.dir`` and ``hydra.sweep.subdir``.
 
     ``${sweep_name:}`` is made of the command's overrides, so that the same command finds its folder again;
     ``${job_name:${hydra.overrides.task},${swept_keys:}}`` of what differs between the jobs. What depends on
@@ -43,6 +41,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("sweep_name", _sweep_name, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("swept_keys", _swept_keys, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("job_name", _job_name, replace=True)
+    OmegaConf.register_new_resolver("variant", _variant, replace=True)
 
 
 def _command() -> list[Override]:
@@ -64,6 +63,13 @@ def _job_name(overrides: Sequence[str], swept: Sequence[str]) -> str:
     return _folder_name([o for o in overrides if o.split("=")[0] in swept] or overrides)
 
 
+def _variant(overrides: Sequence[str], swept: Sequence[str]) -> str:
+    """What a sweep varies besides λ and the model, whose names curves have anyway."""
+    named = ("lambda", "model", "upsample", "distortion")
+    keys = [key for key in swept if key.split(".")[0] not in named]
+    return ", ".join(o for o in overrides if o.split("=")[0] in keys)
+
+
 def _folder_name(overrides: Iterable[str]) -> str:
     """A folder name that needs no quoting in a shell or in a Hydra override."""
     text = ",".join(overrides)
@@ -76,6 +82,8 @@ def _folder_name(overrides: Iterable[str]) -> str:
 def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
     """Decorate a Hydra main function: keep ``status.json``, skip what is done, survive what fails.
 
+    What is done is believed only for the same configuration.
+
     A single run raises its error. A job of a sweep leaves it in its folder and returns NaN, so that the
     others go on; `SweepSummary` reports it at the end.
     """
@@ -85,40 +93,41 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         in_sweep = hydra.mode == RunMode.MULTIRUN
-        if in_sweep and (status := read_status(folder)).get("status") == "done":
+        status = read_status(folder)
+        digest = hashlib.sha256(OmegaConf.to_yaml(cfg).encode()).hexdigest()[:16]
+        if in_sweep and status.get("config", digest) != digest:
+            end(
+                f"{folder} holds a job of another configuration; give the sweep another hydra.sweep.dir, or "
+                "delete that folder."
+            )
+        if in_sweep and status.get("status") == "done":
             _log.info("%s is done; skipped.", folder.name)
             return float(status["cost"])
-        _write_status(folder, status="running")
+        _write_status(folder, config=digest, status="running")
         try:
             cost = main(cfg)
         except BaseException as error:
             message = user_message(error)
-            _write_status(folder, status="failed", error=message or f"{type(error).__name__}: {error}")
-            write_text(folder / ERROR_FILE, message or traceback.format_exc())
+            reason = message or f"{type(error).__name__}: {error}"
+            _write_status(folder, config=digest, status="failed", error=reason)
+            if is_main_process():
+                write_text(folder / ERROR_FILE, message or traceback.format_exc())
             if not in_sweep and message:
                 end(message)  # raised, Hydra would print a line of its own before it
             if not in_sweep or not isinstance(error, Exception):
                 raise
             _log.error("%s failed: %s", folder.name, message or traceback.format_exc())
             return math.nan
-        _write_status(folder, status="done", cost=cost)
+        _write_status(folder, config=digest, status="done", cost=cost)
         return cost
 
     return guarded
 
 
-def read_status(folder: Path) -> dict[str, Any]:
-    """The content of a job's ``status.json``; empty if it has none."""
-    try:
-        return json.loads((folder / STATUS_FILE).read_text())
-    except (OSError, ValueError):
-        return {}
-
-
 def _write_status(folder: Path, **content: Any) -> None:
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+    if is_main_process():
         (folder / ERROR_FILE).unlink(missing_ok=True)
-        write_text(folder / STATUS_FILE, json.dumps(content, ensure_ascii=False) + "\n")
+        write_status(folder, **content)
 
 
 class SweepSummary(Callback):

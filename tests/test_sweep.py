@@ -10,7 +10,8 @@ import torch
 from omegaconf import OmegaConf
 
 from lic.data import write_png
-from lic.sweep import STATUS_FILE, read_status, register_resolvers
+from lic.status import STATUS_FILE, read_status
+from lic.sweep import register_resolvers
 
 NARROW = ("model=baseline", "model.width=4", "model.kernel_size=3", "distortion=mse")
 QUICK = ("trainer=debug", "trainer.accelerator=cpu", "logger=csv", "data=folder", "data.root=photos")

@@ -22,6 +22,7 @@ from lic.bitstream.fields import Field, Raw, Reader, StreamError, Varint, Varint
 MAGIC = b"lic"
 VERSION = 1
 MAX_SIDE = 1 << 20
+MAX_PIXELS = 1 << 28  # what a forged header can make a decoder allocate for
 _PREAMBLE = len(MAGIC) + 1
 _CRC_BYTES = 4
 
@@ -70,6 +71,8 @@ class Stream:
         reader = Reader(body[_PREAMBLE:])
         values = {field.name: field.read(reader) for field in _FIELDS}
         payloads = tuple(reader.take(length) for length in values.pop("payload_lengths"))
+        if values["width"] * values["height"] > MAX_PIXELS:
+            raise StreamError(f"The stream claims more than {MAX_PIXELS:,} pixels: the file is damaged.")
         if reader.position != len(reader.data):
             raise StreamError("The stream has bytes left over: the file is damaged.")
         return cls(**values, payloads=payloads)

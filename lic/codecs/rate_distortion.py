@@ -55,7 +55,7 @@ class RateDistortionCodec(LightningModule):
         clip_norm: the largest norm of the net's gradient; 0 does not clip.
 
     Raises:
-        UserError: an impossible λ or distortion.
+        UserError: an impossible λ, distortion, step size or norm.
     """
 
     def __init__(
@@ -74,7 +74,10 @@ class RateDistortionCodec(LightningModule):
         self.lmbda = check_lambda(config["lambda"])
         self.distortion = DISTORTIONS[check_distortion(config["distortion"])]
         self.seed = int(config["seed"])
-        self.lr, self.final_lr, self.aux_lr, self.clip_norm = lr, final_lr, aux_lr, clip_norm
+        self.lr = _check_number("lr", lr)
+        self.final_lr = _check_number("final_lr", final_lr)
+        self.aux_lr = _check_number("aux_lr", aux_lr)
+        self.clip_norm = _check_number("clip_norm", clip_norm, may_be_zero=True)
         self.validation_means = nn.ModuleDict(
             {name: MeanMetric() for name in ("rd_cost", "bpp", "distortion", "psnr")}
         )
@@ -183,5 +186,12 @@ class RateDistortionCodec(LightningModule):
             raise TrainingDivergedError(
                 f"Training diverged: the {name} is {value.item()} at step {self.global_step} "
                 f"(lambda={self.lmbda:g}, last finite loss {self._last_finite_loss:.6g}). The last good "
-                "checkpoint is kept; try a smaller optimizer.lr."
+                "checkpoint is kept; start again with a smaller optimizer.lr."
             )
+
+
+def _check_number(name: str, value: object, may_be_zero: bool = False) -> float:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or value < 0 or (value == 0 and not may_be_zero):  # type: ignore[operator]
+        raise UserError(f"optimizer.{name} must be a positive number, not {value!r}.")
+    return float(value)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from lic.errors import UserError
 from lic.models import CompressionModel, build_model, describe_model
 
 CHECKPOINTS = "checkpoints"
+_KEPT = ("model", "lambda", "distortion", "optimizer", "ema", "seed", "trainer.precision")
 
 
 def find_checkpoint(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "last")) -> Path:
@@ -83,8 +84,9 @@ def model_options(config: Mapping[str, Any]) -> dict[str, Any]:
 def describe_run(config: Mapping[str, Any], net: CompressionModel) -> CodecInfo:
     """What reports call the codec of a run."""
     options = model_options(config)
+    variant = config.get("variant")  # what else a sweep varies makes another curve
     return CodecInfo(
-        curve=f"{describe_model(**options)} ({config['distortion']})",
+        curve=f"{describe_model(**options)} ({config['distortion']}{', ' + variant if variant else ''})",
         setting=f"λ = {config['lambda']:g}",
         learned=True,
         model=options["name"],
@@ -96,15 +98,28 @@ def describe_run(config: Mapping[str, Any], net: CompressionModel) -> CodecInfo:
 
 
 def check_resumable(file: Path, config: Mapping[str, Any]) -> None:
-    """Refuse to continue a run with another model, λ or distortion than its own.
+    """Refuse to continue a run with other settings than its own, except for its length and its data.
 
     Raises:
         UserError: ``file`` is no checkpoint, or one of another run.
     """
     saved = read_checkpoint(file)["hyper_parameters"]["config"]
-    for key in ("model", "lambda", "distortion"):
-        if saved[key] != config[key]:
+    for key in _KEPT:
+        was, now = _words(saved, key), _words(config, key)
+        if was != now:
             raise UserError(
-                f"{file} was trained with {key} = {saved[key]}, not {config[key]}; continue it with its own "
-                "settings or start a new run without ckpt_path."
+                f"{file} was trained with {key} = {was}, not {now}; continue it with its own settings or "
+                "start a new run without ckpt_path."
             )
+
+
+def _words(config: Mapping[str, Any], key: str) -> str:
+    """A setting of a run as people write it."""
+    if key == "model":
+        return describe_model(**model_options(config))
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {item}" for name, item in value.items())
+    return str(value)

@@ -57,6 +57,8 @@ class LearnedCodec(FileCodec):
                 f"The stream was written by another model (fingerprint {stream.fingerprint.hex()}, this one "
                 f"is {self.fingerprint.hex()}); decode it with the model that wrote it."
             )
+        if len(stream.payloads) != self.net.payloads:
+            raise StreamError(f"The stream has {len(stream.payloads)} payloads, not {self.net.payloads}.")
         size = (stream.height, stream.width)
         latents = self.net.decode(stream.payloads, padded_size(size, self.net.downsampling))
         if _checksum(latents) != stream.latent_checksum:
@@ -81,8 +83,8 @@ class LearnedCodec(FileCodec):
 
 
 def fingerprint(net: CompressionModel) -> bytes:
-    """Four bytes of the SHA-256 of every weight and table: models that differ anywhere differ here."""
-    digest = hashlib.sha256()
+    """Four bytes of the SHA-256 of the architecture, the weights and the tables: all that a stream needs."""
+    digest = hashlib.sha256(f"{net.description}\n".encode())
     for name, tensor in sorted((net.state_dict() | tables(net)).items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())

@@ -75,6 +75,9 @@ class ImageData(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        for key, value in {"batch_size": batch_size, "patch_size": patch_size}.items():
+            if not isinstance(value, int) or value < 1:
+                raise UserError(f"data.{key} must be a positive whole number, not {value!r}.")
         self._sources = {"train": train, "valid": valid, "test": test}
         self._splits_root = train is None and valid is None and test is None
         self._name, self._root, self._download = name, root, download
@@ -116,10 +119,22 @@ class ImageData(LightningDataModule):
     def test_name(self) -> str:
         """What the test images are called in reports: the set's name, or that of their folder."""
         test = self._sources["test"]
+        if self.is_plain_folder:
+            return self._folder.resolve().name
         if not isinstance(test, str):
-            return self._name
+            return getattr(self.test_set, "name", self._name)
         path = Path(test)
         return path.name if path.is_absolute() or ".." in path.parts else path.as_posix()
+
+    @property
+    def is_plain_folder(self) -> bool:
+        """Whether there is only a root, whose images are split for a training."""
+        return self._splits_root
+
+    @property
+    def all_images(self) -> ImageSet:
+        """Every image below the root."""
+        return ImageFolder(self._folder)
 
     @property
     def test_set(self) -> ImageSet:
@@ -145,12 +160,19 @@ class ImageData(LightningDataModule):
     def _image_set(self, split: Split) -> ImageSet:
         if split not in self._sets:
             if self._download:
-                fetch(self._name, self._folder)
+                for name in self._published(split):
+                    fetch(name, self._folder)
             if self._splits_root:
                 self._sets.update(zip(SPLITS, split_folder(ImageFolder(self._folder)), strict=True))
             else:
                 self._sets[split] = self._open(split)
         return self._sets[split]
+
+    def _published(self, split: Split) -> set[str]:
+        """The published sets that a split needs: the one of the choice, or of the folder that it names."""
+        source = self._sources[split]
+        named = Path(source).parts[0] if isinstance(source, str) else self._name
+        return {named if named in PUBLISHED else self._name}
 
     def _open(self, split: Split) -> ImageSet:
         source = self._sources[split]

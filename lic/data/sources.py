@@ -51,7 +51,9 @@ class ImageFolder:
         if not self.root.is_dir():
             raise UserError(f"{self.root} is not a folder; give the folder that holds the images.")
         found = (path.relative_to(self.root) for path in self.root.rglob("*"))
-        self._paths = sorted(p for p in found if p.suffix.lower() in SUFFIXES and not _hidden(p))
+        self._paths = sorted(
+            p for p in found if p.suffix.lower() in SUFFIXES and not _hidden(p) and (self.root / p).is_file()
+        )
         if not self._paths:
             raise UserError(f"{self.root} holds no image (*.png, *.jpg, *.webp, …); give a folder that does.")
         self.names = _unique_stems(self._paths)
@@ -75,6 +77,7 @@ class BuiltinPhotos:
     The right half of the stereo pair is in neither part: it would be a near-duplicate.
     """
 
+    name = "builtin"
     FILES: ClassVar = {
         "valid": ("rocket.jpg", "ihc.png", "camera.png", "coins.png", "grass.png"),
         "test": ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png"),
@@ -110,7 +113,8 @@ class Subset:
 def split_folder(images: ImageFolder) -> tuple[Subset, Subset, Subset]:
     """Split a folder into about 90 % training, 5 % validation and 5 % test images, at least one each.
 
-    An image's place depends on the hash of its relative path, so the split is the same on every machine.
+    An image's place depends on the hash of its relative path alone, so the split is the same on every
+    machine and stays when images are added. Only where a part would be empty, the next hash fills it.
 
     Raises:
         UserError: There are fewer than three images.
@@ -120,12 +124,15 @@ def split_folder(images: ImageFolder) -> tuple[Subset, Subset, Subset]:
             f"{images.root} holds {len(images)} image(s), too few to split; "
             "give data.train, data.valid and data.test, or at least three images."
         )
-    keys = [
-        hashlib.sha256(path.relative_to(images.root).as_posix().encode()).digest() for path in images.files
+    shares = [  # of the way from the smallest hash to the largest
+        int.from_bytes(hashlib.sha256(path.relative_to(images.root).as_posix().encode()).digest()[:4]) / 2**32
+        for path in images.files
     ]
-    order = sorted(range(len(images)), key=keys.__getitem__)
-    held = max(1, round(len(images) / 20))
-    parts = order[2 * held :], order[held : 2 * held], order[:held]
+    order = sorted(range(len(images)), key=shares.__getitem__)
+    test_end = max(1, sum(share < 0.05 for share in shares))
+    valid_end = max(test_end + 1, sum(share < 0.1 for share in shares))
+    test_end, valid_end = min(test_end, len(images) - 2), min(valid_end, len(images) - 1)
+    parts = order[valid_end:], order[test_end:valid_end], order[:test_end]
     train, valid, test = (Subset(images, sorted(part)) for part in parts)
     _log.info(
         "%s is split into %d training, %d validation, %d test images.",

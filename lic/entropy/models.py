@@ -51,11 +51,15 @@ class EntropyBottleneck(compressai_models.EntropyBottleneck):
 
     def decompress(self, data: bytes, size: tuple[int, int]) -> Tensor:
         """The rounded latents, [1, C, *size], that `compress` coded."""
-        return super().decompress([data], size)
+        return super().decompress([_bounded(data, self.channels * size[0] * size[1])], size)
 
     def symbols(self, x: Tensor) -> Tensor:
         """The integers around the medians that stand for x, [N, C, H, W]."""
         return self.quantize(x, "symbols", self._get_medians().reshape(1, -1, 1, 1))
+
+    def round(self, x: Tensor) -> Tensor:
+        """What `decompress` gives for x, [N, C, H, W]."""
+        return self.quantize(x, "dequantize", self._get_medians().reshape(1, -1, 1, 1))
 
     def update_tables(self) -> None:
         """Derive the tables from the learned densities."""
@@ -84,6 +88,7 @@ class GaussianConditional(compressai_models.GaussianConditional):
 
     def decompress(self, data: bytes, scales: Tensor) -> Tensor:
         """The integers round(y - means), [1, C, H, W], that `compress` coded with the same scales."""
+        data = _bounded(data, scales.numel())
         return super().decompress([data], self.build_indexes(scales), dtype=torch.int32)
 
     def update_tables(self) -> None:
@@ -100,6 +105,15 @@ def _check_codable(x: Tensor) -> None:
             "The network's latents are not finite or beyond all bounds: its training diverged. Use an "
             "earlier checkpoint, or train again with a smaller optimizer.lr."
         )
+
+
+def _bounded(data: bytes, symbols: int) -> bytes:
+    """The payload and zeros: on a forged one, CompressAI's coder reads on past the end.
+
+    A symbol takes at most two 32-bit words, and an escape that the payload begins at most 15 times as many
+    nibbles as it has.
+    """
+    return data + bytes(8 * (symbols + 1) + 16 * len(data))
 
 
 def _make_tables_transient(module: nn.Module) -> None:

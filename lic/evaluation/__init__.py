@@ -1,1 +1,1 @@
-"""TODO"""
+"""Codecs times images: rows, points, curves, tables and reports."""

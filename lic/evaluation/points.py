@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 import os
 from collections.abc import Hashable, Iterable, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -19,9 +19,9 @@ from lic.atomic import write_bytes
 from lic.errors import UserError
 from lic.evaluation.result import RESULT_FILE, Result
 from lic.metrics.bd_rate import bd_rate, common_quality
+from lic.status import STATUS_FILE, read_status
 
 ANCHOR = "JPEG"
-STATUS_FILE = "status.json"
 QUALITIES = ("psnr", "ms_ssim_db")
 
 
@@ -46,15 +46,30 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """The points of one codec on one set of images, by rising rate.
+    """The points of one codec on one set of images, by rising rate; ``several`` sets are in the report."""
 
-    ``label`` is the codec's curve name, followed by the data where the report has several sets.
-    """
-
-    name: str
-    data: str
-    label: str
     points: tuple[Point, ...]
+    several: bool = False
+
+    @property
+    def name(self) -> str:
+        """The codec's name of its curve."""
+        return self.points[0].result.codec.curve
+
+    @property
+    def data(self) -> str:
+        """What the set of images is called."""
+        return self.points[0].result.data
+
+    @property
+    def label(self) -> str:
+        """The name, followed by the data where the report has several sets."""
+        return f"{self.name} · {self.data}" if self.several else self.name
+
+    def same_images(self, other: "Curve") -> bool:
+        """Whether both were measured on the same set; names alone do not tell."""
+        a, b = self.points[0].result, other.points[0].result
+        return (a.data, a.images) == (b.data, b.images)
 
     @property
     def learned(self) -> bool:
@@ -106,11 +121,8 @@ def collect_failures(folders: Sequence[Path]) -> list[Failure]:
     """The jobs in or below the folders whose ``status.json`` says "failed"."""
     failures = []
     for file in _find(folders, STATUS_FILE):
-        try:
-            status = json.loads(file.read_text("utf-8"))
-        except ValueError:
-            continue  # a job that died while it wrote has no result either; its folder shows that
-        if isinstance(status, dict) and status.get("status") == "failed":
+        status = read_status(file.parent)
+        if status.get("status") == "failed":
             failures.append(Failure(file.parent, str(status.get("error") or "no message")))
     return failures
 
@@ -119,8 +131,7 @@ def _without_repetitions(points: Iterable[Point]) -> list[Point]:
     kept: dict[Hashable, Point] = {}
     for point in points:
         codec, result = point.result.codec, point.result
-        images = tuple(row.file for row in result.rows)
-        kept.setdefault(point.run if codec.learned else (codec, result.data, images), point)
+        kept.setdefault(point.run if codec.learned else (codec, result.data, result.images), point)
     return list(kept.values())
 
 
@@ -132,18 +143,16 @@ def _find(folders: Sequence[Path], name: str) -> list[Path]:
 def curves(points: Iterable[Point]) -> list[Curve]:
     """Group points by codec curve and data: learned codecs first, then by name."""
 
-    def key(point: Point) -> tuple[bool, str, str]:
-        return not point.result.codec.learned, point.result.codec.curve, point.result.data
+    def key(point: Point) -> tuple[Any, ...]:
+        codec, result = point.result.codec, point.result
+        return not codec.learned, codec.curve, result.data, result.images
 
     groups = [
-        (name, data, sorted(group, key=lambda point: point.mean["bpp"]))
-        for (_, name, data), group in groupby(sorted(points, key=key), key)
+        sorted(group, key=lambda point: point.mean["bpp"])
+        for _, group in groupby(sorted(points, key=key), key)
     ]
-    several = len({data for _, data, _ in groups}) > 1
-    return [
-        Curve(name, data, f"{name} · {data}" if several else name, tuple(group))
-        for name, data, group in groups
-    ]
+    several = len({(group[0].result.data, group[0].result.images) for group in groups}) > 1
+    return [Curve(tuple(group), several) for group in groups]
 
 
 def bd_rates(curve: Curve, all_curves: Sequence[Curve]) -> dict[str, BDRate] | None:
@@ -151,7 +160,7 @@ def bd_rates(curve: Curve, all_curves: Sequence[Curve]) -> dict[str, BDRate] | N
 
     None for JPEG itself and where JPEG was not measured on that data.
     """
-    anchors = [other for other in all_curves if other.name == ANCHOR and other.data == curve.data]
+    anchors = [other for other in all_curves if other.name == ANCHOR and other.same_images(curve)]
     if not anchors or curve.name == ANCHOR:
         return None
     anchor = anchors[0]

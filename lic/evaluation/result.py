@@ -52,6 +52,11 @@ class Result:
     rows: tuple[Row, ...]
 
     @property
+    def images(self) -> tuple[tuple[str, int, int], ...]:
+        """Name and size of every image: two sets of one name are told apart by them."""
+        return tuple((row.file, row.width, row.height) for row in self.rows)
+
+    @property
     def mean(self) -> dict[str, float]:
         """The mean over images of every measure.
 

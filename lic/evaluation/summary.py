@@ -1,11 +1,13 @@
 """What a finished run or sweep leaves for people: classical codecs beside it, rd.csv, report.html."""
 
 from pathlib import Path
+from typing import Any, cast
 
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from lic.data import ImageSet
 from lic.evaluation.evaluate import CLASSICAL, evaluate_classical
 from lic.evaluation.points import collect, table, write_rd_csv
 from lic.evaluation.report import write_report
@@ -41,16 +43,28 @@ def summarize(folder: Path, wandb_project: str | None = None) -> Path:
 def add_classical(folder: Path) -> None:
     """Measure the classical codecs that the runs below ``folder`` ask for, once per test set."""
     points = collect([folder])
-    measured = {(point.result.data, point.result.codec.model) for point in points}
+    measured = {(point.result.images, point.result.codec.model) for point in points}
+    targets: dict[tuple[Any, ...], Path] = {}
     for point in points:
-        config_file = point.run / ".hydra" / "config.yaml"
+        config_file, result = point.run / ".hydra" / "config.yaml", point.result
         if not config_file.exists():
             continue
-        cfg, data = OmegaConf.load(config_file), point.result.data
+        number = f"-{len(targets) + 1}" if targets else ""
+        target = targets.setdefault(result.images, folder / CLASSICAL / f"{result.data}{number}")
+        cfg = OmegaConf.load(config_file)
         for name in OmegaConf.select(cfg, "classical") or ():
-            if (data, name) not in measured:
-                measured.add((data, name))
-                images = instantiate(cfg.data).test_set
-                evaluate_classical(name, images, folder / CLASSICAL / data, data)
+            if (result.images, name) not in measured:
+                measured.add((result.images, name))
+                evaluate_classical(name, images_of(cast(DictConfig, cfg))[0], target, result.data)
     if (folder / CLASSICAL).is_dir():
         write_rd_csv(folder / CLASSICAL / RD_FILE, collect([folder / CLASSICAL]))
+
+
+def images_of(cfg: DictConfig) -> tuple[ImageSet, str]:
+    """The images that a run measures, and their name in reports.
+
+    A training keeps a part of a bare folder for the test; an evaluation takes all of it.
+    """
+    data = instantiate(cfg.data)
+    evaluates_all = "model" not in cfg and data.is_plain_folder
+    return (data.all_images if evaluates_all else data.test_set), data.test_name

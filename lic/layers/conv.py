@@ -56,7 +56,8 @@ class TransposedPointwise(nn.ConvTranspose2d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """[N, c_in, H, W] -> [N, c_out, 2H, 2W]."""
         y = F.conv2d(x, self.weight.transpose(0, 1))
-        spread = y.new_zeros(*y.shape[:2], 2 * y.shape[2], 2 * y.shape[3])
+        count, channels, height, width = y.shape
+        spread = y.new_zeros(count, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)  # channels-last
         spread[:, :, ::2, ::2] = y
         assert self.bias is not None
         return spread + self.bias.to(y.dtype).view(1, -1, 1, 1)

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Quality, BD-rate and complexity: pure functions."""

@@ -31,29 +31,35 @@ def build_model(name: str, **options: Any) -> CompressionModel:
     Raises:
         UserError: an unknown name or option.
     """
-    if name not in MODELS:
-        raise UserError(f"Unknown model {name!r}; choose one of {', '.join(MODELS)}.")
+    family = _family(name)
     try:
-        net = MODELS[name](**options)
+        net = family(**options)
     except TypeError as error:
         words = ", ".join(f"{key}={value}" for key, value in options.items())
         raise UserError(f"The model {name!r} cannot be built with {words}: {error}.") from error
     nn.Module.to(net, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.description = describe_model(name, **options)
     return net
 
 
 def describe_model(name: str, **options: Any) -> str:
     """The model's name and every option that is not its default: what reports call it."""
-    defaults = inspect.signature(MODELS[name]).parameters
+    defaults = inspect.signature(_family(name)).parameters
     parts = [name]
     for key, value in options.items():
         if key == "bottleneck" and value == options.get("width"):
             continue  # follows the width
         if isinstance(value, str):
             parts.append(value)  # a choice such as the upsampler is always said
-        elif value != defaults[key].default:
+        elif key not in defaults or value != defaults[key].default:
             parts.append(f"{key} {value}")
     return " · ".join(parts)
+
+
+def _family(name: str) -> type[CompressionModel]:
+    if name not in MODELS:
+        raise UserError(f"Unknown model {name!r}; choose one of {', '.join(MODELS)}.")
+    return MODELS[name]
 
 
 __all__ = [

@@ -33,10 +33,12 @@ class CompressionModel(nn.Module, ABC):
 
     Images are float32 [N, 3, H, W] in [0, 1] with H and W multiples of ``downsampling``. `encode` and
     `decode` work on one image, in evaluation and inference mode, after `lic.entropy.update_tables` or
-    with a state dict that holds tables.
+    after `lic.entropy.load_tables`.
     """
 
     downsampling: ClassVar[int]
+    payloads: ClassVar[int]  # in a stream
+    description: str = ""  # the model's name and options, set by `lic.models.build_model`
     g_a: nn.Module
     g_s: nn.Module
 
@@ -72,3 +74,9 @@ def check_kernel_size(name: str, kernel_size: int) -> None:
         raise UserError(
             f"{name} must be an odd number from 3 on (the paper has 3, 5 and 9), not {kernel_size}."
         )
+
+
+def check_flag(name: str, value: object) -> None:
+    """Refuse what is neither true nor false."""
+    if not isinstance(value, bool):
+        raise UserError(f"{name} must be true or false, not {value!r}.")

@@ -20,6 +20,8 @@ class FactorizedPrior(CompressionModel):
                       entropy_bottleneck
     """
 
+    payloads = 1
+
     entropy_bottleneck: EntropyBottleneck
 
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -29,17 +31,14 @@ class FactorizedPrior(CompressionModel):
 
     def encode(self, y: Tensor) -> tuple[list[bytes], Latents]:
         """One payload: y."""
-        payload = self.entropy_bottleneck.compress(y)
-        height, width = y.shape[-2:]
-        return [payload], self._latents(payload, (height, width))
+        prior = self.entropy_bottleneck
+        return [prior.compress(y)], Latents(prior.symbols(y), prior.round(y))
 
     def decode(self, payloads: Sequence[bytes], size: Size) -> Latents:
         """See `CompressionModel.decode`."""
         (payload,) = payloads
-        return self._latents(payload, (size[0] // self.downsampling, size[1] // self.downsampling))
-
-    def _latents(self, payload: bytes, size: Size) -> Latents:
-        y_hat = self.entropy_bottleneck.decompress(payload, size)
+        y_size = (size[0] // self.downsampling, size[1] // self.downsampling)
+        y_hat = self.entropy_bottleneck.decompress(payload, y_size)
         return Latents(self.entropy_bottleneck.symbols(y_hat), y_hat)
 
 

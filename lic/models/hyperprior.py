@@ -32,6 +32,7 @@ class MeanScaleHyperprior(CompressionModel):
     """
 
     downsampling = 64
+    payloads = 2
 
     h_a: nn.Module
     h_s: nn.Module

@@ -9,7 +9,7 @@ from torch import nn
 
 from lic.entropy import EntropyBottleneck, GaussianConditional
 from lic.layers import GDN, Res, ResDown, ResUp, conv, tconv, upsampler
-from lic.models.base import check_width
+from lic.models.base import check_flag, check_width
 from lic.models.hyperprior import MeanScaleHyperprior
 
 
@@ -67,6 +67,7 @@ class ResNet3x3Three(_Hyperprior3x3):
 
     def __init__(self, width: int = 128, shortcut: bool = True):
         check_width("model.width", width)
+        check_flag("model.shortcut", shortcut)
         super().__init__(width)
         n = width
         self.g_a = nn.Sequential(
@@ -112,6 +113,7 @@ class ResNet3x3Four(_Hyperprior3x3):
     ):
         check_width("model.width", width)
         check_width("model.bottleneck", bottleneck)
+        check_flag("model.shortcut", shortcut)
         super().__init__(bottleneck)
         n, m, up = width, bottleneck, upsampler(upsample)
         self.g_a = nn.Sequential(

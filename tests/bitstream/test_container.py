@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lic.bitstream import Stream, StreamError
-from lic.bitstream.container import MAX_SIDE
+from lic.bitstream.container import MAX_PIXELS, MAX_SIDE
 from lic.errors import UserError
 
 SMALL = Stream(b"\x01\x02\x03\x04", 300, 5, b"\xaa\xbb", (b"xyz", b"", b"\x00\xff"))
@@ -27,7 +27,7 @@ def test_bytes_are_those_of_format_version_1() -> None:
         Stream,
         fingerprint=st.binary(min_size=4, max_size=4),
         width=st.integers(1, MAX_SIDE),
-        height=st.integers(1, MAX_SIDE),
+        height=st.integers(1, MAX_PIXELS // MAX_SIDE),
         latent_checksum=st.binary(min_size=2, max_size=2),
         payloads=st.lists(st.binary(max_size=300), max_size=16).map(tuple),
     )
@@ -95,3 +95,9 @@ def test_overhead_of_a_photo_is_two_dozen_bytes(bpp: float, overhead: int) -> No
     payloads = (bytes(size // 25), bytes(size))
     stream = Stream(bytes(4), 768, 512, bytes(2), payloads)
     assert len(stream.pack()) - sum(map(len, payloads)) == overhead
+
+
+def test_a_claim_of_too_many_pixels_is_refused() -> None:
+    stream = Stream(bytes(4), MAX_SIDE, MAX_SIDE, bytes(2), (b"y",))
+    with pytest.raises(StreamError, match="claims more than"):
+        Stream.unpack(stream.pack())

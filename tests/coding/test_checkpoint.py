@@ -196,8 +196,9 @@ def test_a_checkpoint_names_a_model_and_nothing_else(
 def test_only_the_same_training_is_continued(checkpoint: dict[str, Any], tmp_path: Path) -> None:
     file = _save(checkpoint, tmp_path / "last.ckpt")
     own = checkpoint["hyper_parameters"]["config"]
-    check_resumable(file, own | {"seed": 1})
-    for key, value in (("lambda", 0.03), ("distortion", "ms_ssim"), ("model", MODEL | {"width": 16})):
+    check_resumable(file, own | {"data": {"batch_size": 2}})
+    others = {"lambda": 0.03, "seed": 1, "distortion": "ms_ssim", "model": MODEL | {"width": 16}}
+    for key, value in others.items():
         with pytest.raises(UserError, match=f"last.ckpt was trained with {key} = .*; continue it"):
             check_resumable(file, own | {key: value})
     (tmp_path / "note.txt").write_text("hello")

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 from typing import Any
 
@@ -150,3 +151,17 @@ def test_the_fingerprint_tells_every_weight_and_table(make_net: Any) -> None:
     changed["entropy_bottleneck._quantized_cdf"][0, 1] += 1
     load_tables(net, changed)
     assert fingerprint(net) != original
+
+
+@pytest.mark.parametrize("size", [(70, 50), (256, 192), (2048, 512)])
+def test_a_forged_size_is_not_read_past_the_end(codec: LearnedCodec, size: tuple[int, int]) -> None:
+    stream = Stream.unpack(codec.encode(_image(40, 50)).data)
+    forged = dataclasses.replace(stream, width=size[0], height=size[1])
+    with pytest.raises(StreamError, match="other latents"):
+        codec.decode(forged.pack())
+
+
+def test_a_stream_with_other_payloads_is_refused(codec: LearnedCodec) -> None:
+    stream = Stream.unpack(codec.encode(_image(40, 50)).data)
+    with pytest.raises(StreamError, match="has 0 payloads"):
+        codec.decode(dataclasses.replace(stream, payloads=()).pack())

@@ -33,7 +33,9 @@ def test_the_same_classical_point_of_two_jobs_is_one_point(make_run: MakeRun, tm
         make_run(f"{job}/jpeg", jpeg(50), 0.8, 31)
         make_run(f"{job}/own", learned("net", 5), 0.5, 31)
     make_run("c/jpeg", jpeg(50), 0.8, 31, images=("other",))
-    assert [len(curve.points) for curve in curves(collect([tmp_path]))] == [2, 2]
+    found = curves(collect([tmp_path]))
+    assert [(curve.name, len(curve.points)) for curve in found] == [("net", 2), ("JPEG", 1), ("JPEG", 1)]
+    assert not found[1].same_images(found[2])
 
 
 def test_no_result_is_a_sentence(tmp_path: Path, make_run: MakeRun) -> None:
