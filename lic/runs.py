@@ -1,5 +1,6 @@
 """What a training run needs beside its codec: loggers that end, checkpoints, a place to resume from."""
 
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Ric
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
+from lic.codecs import RateDistortionCodec
 from lic.coding.checkpoint import CHECKPOINTS, check_resumable, find_checkpoint, read_checkpoint
 from lic.coding.classical import classical_codecs
 from lic.entry import is_main_process
@@ -31,6 +33,7 @@ _WHOLE_NUMBERS = {
     "trainer.limit_val_batches": 1,
     "trainer.log_every_n_steps": 1,
     "data.batch_size": 1,
+    "data.patch_size": 1,
     "data.num_workers": 0,
 }
 _KEYS = {
@@ -88,8 +91,13 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: a choice that is unknown or impossible.
     """
-    if unknown := set(cfg) - _KEYS:
+    step_sizes = set(inspect.signature(RateDistortionCodec).parameters)
+    if unknown := set(cfg) - _KEYS | {f"optimizer.{key}" for key in set(cfg.optimizer) - step_sizes}:
         raise UserError(f"Unknown option {', '.join(map(str, sorted(unknown)))}; see --help.")
+    for key, low in _WHOLE_NUMBERS.items():
+        value = OmegaConf.select(cfg, key)
+        if value is not None and (not isinstance(value, int) or not low <= value < 2**32):
+            raise UserError(f"{key} must be a whole number from {low} on, not {value!r}.")
     lmbda, distortion = check_lambda(cfg["lambda"]), check_distortion(cfg.distortion)
     if warning := lambda_warning(lmbda, distortion):
         _log.warning(warning)
@@ -100,10 +108,6 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         )
     for name in cfg.classical:
         classical_codecs(name)
-    for key, low in _WHOLE_NUMBERS.items():
-        value = OmegaConf.select(cfg, key)
-        if value is not None and (not isinstance(value, int) or not low <= value < 2**32):
-            raise UserError(f"{key} must be a whole number from {low} on, not {value!r}.")
     if cfg.trainer.precision not in _PRECISIONS:
         raise UserError(
             f"trainer.precision must be {' or '.join(_PRECISIONS)}, not {cfg.trainer.precision}: in 16-bit "
