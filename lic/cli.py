@@ -123,6 +123,8 @@ def _read(path: Path) -> bytes:
 
 
 def _may_write(output: Path, force: bool) -> None:
+    if output.is_dir():
+        raise UserError(f"{output} is a folder; give the path of a file.")
     if output.exists() and not force:
         raise UserError(f"{output} exists; give --force to replace it.")
 

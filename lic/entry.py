@@ -1,5 +1,6 @@
 """How a command ends: with its result, or with one sentence and an exit code that is not zero."""
 
+import errno
 import os
 import re
 import sys
@@ -14,6 +15,13 @@ from lic.errors import UserError
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _NO_CHOICE = re.compile(r"Could not override '(\w+)'\. No match in the defaults list")
+_NO_KEY = re.compile(r"Could not override '([\w.]+)'.* is not in struct")
+_NO_OPTION = re.compile(r"Could not find '([\w/]+)' Available options in '\w+': (.*?) Config search path")
+_COMPOSITION = (HydraException, OmegaConfBaseException)
+_ENVIRONMENT = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
+}
 
 
 def run(main: Callable[[], object]) -> None:
@@ -63,14 +71,21 @@ def user_message(error: BaseException) -> str | None:
     for cause in _causes(error):
         if isinstance(cause, UserError):
             return str(cause)
-    if not isinstance(error, HydraException | OmegaConfBaseException):
-        return None
-    parts = [
-        str(e) for e in (error, error.__cause__) if isinstance(e, HydraException | OmegaConfBaseException)
-    ]
+    if isinstance(error, OSError) and error.filename and error.errno in _ENVIRONMENT:
+        return f"{error.filename}: {error.strerror}; check the path, its permissions and the free space."
+    return _composition_message(error) if isinstance(error, _COMPOSITION) else None
+
+
+def _composition_message(error: BaseException) -> str:
+    parts = [str(e) for e in (error, error.__cause__) if isinstance(e, _COMPOSITION)]
     text = "; ".join(" ".join(part.split()) for part in parts)
     if match := _NO_CHOICE.search(text):
         return f"The chosen model takes no {match[1]}=; leave the choice out or choose another model."
+    if match := _NO_KEY.search(text):
+        return f"There is no option {match[1]!r}; see --help for those there are."
+    if match := _NO_OPTION.search(text):
+        choices = ", ".join(name for name in match[2].split() if not name.startswith("_"))
+        return f"There is no {match[1].replace('/', '=')}; choose one of {choices}."
     return text
 
 

@@ -1,10 +1,14 @@
 import sys
+from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf.errors import ConfigKeyError
 
 from lic import entry
+from lic.atomic import write_text
+from lic.entry import user_message
 from lic.errors import UserError
 
 
@@ -66,3 +70,41 @@ def test_sentences_are_found_below_what_hydra_wraps_around_them() -> None:
 def test_lists_are_written_without_brackets(arguments: list[str], expected: list[str]) -> None:
     assert entry.lists_in(arguments, "codec") == expected
     assert sys.argv != expected
+
+
+def test_an_unwritable_place_is_one_line_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="Not a directory") as caught:
+        write_text(tmp_path / "file" / "out.json", "{}")
+    message = user_message(caught.value)
+    assert message and message.startswith(f"{tmp_path / 'file' / 'out.json'}: Not a directory;")
+    with pytest.raises(IsADirectoryError) as caught:
+        write_text(tmp_path, "{}")
+    assert "Is a directory" in (user_message(caught.value) or "")
+
+
+def test_a_fault_of_ours_keeps_its_traceback() -> None:
+    assert user_message(KeyError("x")) is None
+    try:
+        raise FileNotFoundError(2, "No such file", "x")
+    except FileNotFoundError:
+        try:
+            raise KeyError("y")
+        except KeyError as error:
+            assert user_message(error) is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["lamda=5"], "There is no option 'lamda'; see --help for those there are."),
+        (["model.kernal_size=5"], "There is no option 'model.kernal_size'; see --help for those there are."),
+        (["model=nosuch"], "There is no model=nosuch; choose one of baseline, hyperprior"),
+    ],
+)
+def test_misspelt_options_are_one_sentence(overrides: list[str], sentence: str, repository: Path) -> None:
+    with initialize_config_dir(str(repository / "conf"), version_base="1.3"):
+        with pytest.raises(HydraException) as caught:
+            compose("train", overrides)
+    message = user_message(caught.value)
+    assert message and message.startswith(sentence) and "\n" not in message and "_base" not in message

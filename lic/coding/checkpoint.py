@@ -49,7 +49,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if described and "state_dict" in checkpoint:
             return checkpoint
     except Exception as error:  # the safe loader raises whatever its input provokes
-        raise UserError(f"{path} is not a readable checkpoint of lic ({type(error).__name__}).") from error
+        raise UserError(f"{path} is not a readable checkpoint of lic; give a .ckpt file of a run.") from error
     raise UserError(f"{path} is not a checkpoint of lic: it does not describe its model.")
 
 
