@@ -15,13 +15,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Parent folders are made. On an error the temporary file is removed and ``path`` stays as it was.
 
     Raises:
-        OSError: there can be no such file; it names ``path``.
+        OSError: there can be no such file; it names ``path`` or the folder that cannot be made.
     """
     target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
     except OSError as error:
         error.filename = str(target)  # what people asked for, not the temporary name

@@ -74,10 +74,10 @@ def test_lists_are_written_without_brackets(arguments: list[str], expected: list
 
 def test_an_unwritable_place_is_one_line_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="Not a directory") as caught:
+    with pytest.raises(FileExistsError) as caught:
         write_text(tmp_path / "file" / "out.json", "{}")
     message = user_message(caught.value)
-    assert message and message.startswith(f"{tmp_path / 'file' / 'out.json'}: Not a directory;")
+    assert message and message.startswith(f"{tmp_path / 'file'}: File exists; check the path")
     with pytest.raises(IsADirectoryError) as caught:
         write_text(tmp_path, "{}")
     assert "Is a directory" in (user_message(caught.value) or "")
@@ -103,8 +103,10 @@ def test_a_fault_of_ours_keeps_its_traceback() -> None:
     ],
 )
 def test_misspelt_options_are_one_sentence(overrides: list[str], sentence: str, repository: Path) -> None:
-    with initialize_config_dir(str(repository / "conf"), version_base="1.3"):
-        with pytest.raises(HydraException) as caught:
-            compose("train", overrides)
+    with (
+        initialize_config_dir(str(repository / "conf"), version_base="1.3"),
+        pytest.raises(HydraException) as caught,
+    ):
+        compose("train", overrides)
     message = user_message(caught.value)
     assert message and message.startswith(sentence) and "\n" not in message and "_base" not in message
