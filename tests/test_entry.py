@@ -78,9 +78,9 @@ def test_an_unwritable_place_is_one_line_that_names_it(tmp_path: Path) -> None:
         write_text(tmp_path / "file" / "out.json", "{}")
     message = user_message(caught.value)
     assert message and message.startswith(f"{tmp_path / 'file'}: File exists; check the path")
-    with pytest.raises(IsADirectoryError) as caught:
+    with pytest.raises(IsADirectoryError) as folder:
         write_text(tmp_path, "{}")
-    assert "Is a directory" in (user_message(caught.value) or "")
+    assert "Is a directory" in (user_message(folder.value) or "")
 
 
 def test_a_fault_of_ours_keeps_its_traceback() -> None:
