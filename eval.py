@@ -21,7 +21,6 @@ def main(cfg: DictConfig) -> float:
     # Imported here: torch takes seconds, and --help, tab completion and misspelt options do without it.
     from hydra.utils import to_absolute_path
 
-    from lic import runs
     from lic.coding.checkpoint import load_codec
     from lic.coding.classical import classical_codecs
     from lic.errors import UserError
@@ -30,7 +29,7 @@ def main(cfg: DictConfig) -> float:
 
     if not cfg.ckpt and not cfg.codec:
         raise UserError("Nothing to evaluate; give ckpt=RUN_OR_FILE, codec=jpeg,webp, or both.")
-    folder = runs.run_folder()
+    folder = sweep.run_folder()
     names = [cfg.codec] if isinstance(cfg.codec, str) else cfg.codec
     for name in [*names, *cfg.classical]:
         classical_codecs(name)  # an unknown one is found out before the work
@@ -39,7 +38,7 @@ def main(cfg: DictConfig) -> float:
     results = [evaluate(codec, images, folder, data, some_pictures(len(images))) for codec in learned]
     for name in names:
         results += evaluate_classical(name, images, folder, data)
-    if not runs.in_sweep():
+    if not sweep.in_sweep():
         add_classical(folder)
         summarize(folder)
     return results[0].mean["bpp"]

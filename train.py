@@ -29,7 +29,7 @@ def main(cfg: DictConfig) -> float:
     runs.quieten()
     config = runs.checked_config(cfg)
     seed_everything(cfg.seed, verbose=False)
-    folder = runs.run_folder()
+    folder = sweep.run_folder()
     resume = runs.checkpoint_to_resume(cfg, config)
     data = instantiate(cfg.data)
     images = data.test_set  # a missing test set is found out before the training, not after
@@ -46,7 +46,7 @@ def main(cfg: DictConfig) -> float:
             result = evaluate(best, images, folder, data.test_name, some_pictures(len(images)))
             for logger in loggers:
                 logger.log_metrics({f"test/{name}": value for name, value in result.mean.items()})
-    if trainer.is_global_zero and not runs.in_sweep():
+    if trainer.is_global_zero and not sweep.in_sweep():
         add_classical(folder)
         summarize(folder)
     return cost

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate, to_absolute_path
 from lightning import Callback
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
@@ -17,12 +16,13 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from lic.codecs import RateDistortionCodec
-from lic.coding.checkpoint import CHECKPOINTS, check_resumable, find_checkpoint, read_checkpoint
+from lic.coding.checkpoint import CHECKPOINTS, check_resumable, find_checkpoint
 from lic.coding.classical import classical_codecs
 from lic.entry import is_main_process
 from lic.errors import UserError
 from lic.losses import check_distortion, check_lambda, lambda_warning
 from lic.metrics.quality import MS_SSIM_MIN_SIDE
+from lic.sweep import in_sweep, run_folder
 
 METRICS_FILE = "metrics.csv"
 _PRECISIONS = ("32-true", "bf16-mixed")
@@ -71,16 +71,6 @@ class ProgressBar(RichProgressBar):
         metrics = super().get_metrics(*args)
         metrics.pop("v_num", None)
         return metrics
-
-
-def run_folder() -> Path:
-    """The folder that Hydra made for this run or job."""
-    return Path(HydraConfig.get().runtime.output_dir)
-
-
-def in_sweep() -> bool:
-    """Whether this is a job of a sweep (``-m``)."""
-    return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def checked_config(cfg: DictConfig) -> dict[str, Any]:
@@ -145,8 +135,7 @@ def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any]) -> str | No
             ) from error
     else:
         file = find_checkpoint(to_absolute_path(cfg.ckpt_path), names=("last", "best"))
-    check_resumable(file, config)
-    done = read_checkpoint(file)["global_step"]
+    done = check_resumable(file, config)["global_step"]
     if file.parent.parent != folder and done >= config["trainer"]["max_steps"]:
         raise UserError(f"{file} has run its {done} steps; give a larger trainer.max_steps to continue it.")
     _log.info("Continuing from %s.", file)

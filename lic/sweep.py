@@ -79,6 +79,16 @@ def _folder_name(overrides: Iterable[str]) -> str:
     return name
 
 
+def run_folder() -> Path:
+    """The folder that Hydra made for this run or job."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def in_sweep() -> bool:
+    """Whether this is a job of a sweep (``-m``)."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
 def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
     """Decorate a Hydra main function: keep ``status.json``, skip what is done, survive what fails.
 
@@ -90,17 +100,15 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
 
     @functools.wraps(main)
     def guarded(cfg: DictConfig) -> float:
-        hydra = HydraConfig.get()
-        folder = Path(hydra.runtime.output_dir)
-        in_sweep = hydra.mode == RunMode.MULTIRUN
+        folder, sweeping = run_folder(), in_sweep()
         status = read_status(folder)
         digest = hashlib.sha256(OmegaConf.to_yaml(cfg).encode()).hexdigest()[:16]
-        if in_sweep and status.get("config", digest) != digest:
+        if sweeping and status.get("config", digest) != digest:
             end(
                 f"{folder} holds a job of another configuration; give the sweep another hydra.sweep.dir, or "
                 "delete that folder."
             )
-        if in_sweep and status.get("status") == "done":
+        if sweeping and status.get("status") == "done":
             _log.info("%s is done; skipped.", folder.name)
             return float(status["cost"])
         _write_status(folder, config=digest, status="running")
@@ -112,9 +120,9 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
             _write_status(folder, config=digest, status="failed", error=reason)
             if is_main_process():
                 write_text(folder / ERROR_FILE, message or traceback.format_exc())
-            if not in_sweep and message:
+            if not sweeping and message:
                 end(message)  # raised, Hydra would print a line of its own before it
-            if not in_sweep or not isinstance(error, Exception):
+            if not sweeping or not isinstance(error, Exception):
                 raise
             _log.error("%s failed: %s", folder.name, message or traceback.format_exc())
             return math.nan

@@ -18,7 +18,7 @@ from lic.errors import UserError
 from lic.layers import crop, pad
 from lic.losses import DISTORTIONS, check_distortion, check_lambda, rd_cost
 from lic.metrics.quality import psnr
-from lic.models import CompressionModel, Forward
+from lic.models import CompressionModel, Forward, net_weights
 
 _FINAL_SHARE = 0.04  # of the steps run at the final learning rate; the paper's 80k of 2M
 
@@ -160,13 +160,8 @@ class RateDistortionCodec(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the coding tables of the weights being saved (with EMA, the averaged ones)."""
-        weights = {
-            name.removeprefix("net."): value
-            for name, value in checkpoint["state_dict"].items()
-            if name.startswith("net.")
-        }
         net = copy.deepcopy(self.net)
-        net.load_state_dict(weights)
+        net.load_state_dict(net_weights(checkpoint))
         update_tables(net)
         checkpoint["entropy_tables"] = tables(net)
 

@@ -11,7 +11,7 @@ from lic.coding.codec import CodecInfo
 from lic.coding.learned import LearnedCodec
 from lic.entropy import load_tables
 from lic.errors import UserError
-from lic.models import CompressionModel, build_model, describe_model
+from lic.models import CompressionModel, build_model, describe_model, net_weights
 
 CHECKPOINTS = "checkpoints"
 _KEPT = ("model", "lambda", "distortion", "optimizer", "ema", "seed", "trainer.precision")
@@ -53,8 +53,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     raise UserError(f"{path} is not a checkpoint of lic: it does not describe its model.")
 
 
-def load_codec(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> LearnedCodec:
-    """The codec of a run folder (its best checkpoint) or of a checkpoint file.
+def load_codec(path: str | os.PathLike[str]) -> LearnedCodec:
+    """The codec, on the CPU, of a run folder (its best checkpoint) or of a checkpoint file.
 
     Raises:
         UserError: no such file, not a checkpoint, or one that does not fit its own description.
@@ -63,17 +63,12 @@ def load_codec(path: str | os.PathLike[str], device: str | torch.device = "cpu")
     checkpoint = read_checkpoint(file)
     config = checkpoint["hyper_parameters"]["config"]
     net = build_model(**model_options(config))
-    weights = {
-        name.removeprefix("net."): value
-        for name, value in checkpoint["state_dict"].items()
-        if name.startswith("net.")
-    }
     try:
-        net.load_state_dict(weights)
+        net.load_state_dict(net_weights(checkpoint))
         load_tables(net, checkpoint["entropy_tables"])
     except (UserError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} does not fit the model it names, {config['model']}.") from error
-    return LearnedCodec(net.to(device), describe_run(config, net))
+    return LearnedCodec(net, describe_run(config, net))
 
 
 def model_options(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,13 +92,14 @@ def describe_run(config: Mapping[str, Any], net: CompressionModel) -> CodecInfo:
     )
 
 
-def check_resumable(file: Path, config: Mapping[str, Any]) -> None:
-    """Refuse to continue a run with other settings than its own, except for its length and its data.
+def check_resumable(file: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The checkpoint, if ``config`` may continue it: the run's own settings but for its length and data.
 
     Raises:
         UserError: ``file`` is no checkpoint, or one of another run.
     """
-    saved = read_checkpoint(file)["hyper_parameters"]["config"]
+    checkpoint = read_checkpoint(file)
+    saved = checkpoint["hyper_parameters"]["config"]
     for key in _KEPT:
         was, now = _words(saved, key), _words(config, key)
         if was != now:
@@ -111,6 +107,7 @@ def check_resumable(file: Path, config: Mapping[str, Any]) -> None:
                 f"{file} was trained with {key} = {was}, not {now}; continue it with its own settings or "
                 "start a new run without ckpt_path."
             )
+    return checkpoint
 
 
 def _words(config: Mapping[str, Any], key: str) -> str:

@@ -17,7 +17,7 @@ from lic.models import CompressionModel, Latents
 
 
 class LearnedCodec(FileCodec):
-    """Codes images with ``net``, whose tables must be up to date, on the device of its weights.
+    """Codes images with ``net``, whose weights are on the CPU and whose tables are up to date.
 
     Everything runs in float32 and one image at a time, the same way in encoder and decoder: the decoder's
     probabilities must equal the encoder's to the last bit. The checksum of the latents in each stream
@@ -39,7 +39,7 @@ class LearnedCodec(FileCodec):
     def encode(self, image: Pixels) -> Encoded:
         """See `FileCodec.encode`; a `UserError` if the network yields numbers that are not finite."""
         height, width = image.shape[:2]
-        y = self.net.g_a(pad(self._batch(image), self.net.downsampling))
+        y = self.net.g_a(pad(to_float(to_batch(image)), self.net.downsampling))
         payloads, latents = self.net.encode(y)
         stream = Stream(self.fingerprint, width, height, _checksum(latents), tuple(payloads))
         return Encoded(
@@ -76,10 +76,6 @@ class LearnedCodec(FileCodec):
     def _estimate_bits(self, y: Tensor) -> float:
         _, bits = self.net.bottleneck(y)
         return math.fsum(b.item() for b in bits.values())
-
-    def _batch(self, image: Pixels) -> Tensor:
-        device = next(self.net.parameters()).device
-        return to_float(to_batch(image).to(device))
 
 
 def fingerprint(net: CompressionModel) -> bytes:

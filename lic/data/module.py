@@ -160,19 +160,18 @@ class ImageData(LightningDataModule):
     def _image_set(self, split: Split) -> ImageSet:
         if split not in self._sets:
             if self._download:
-                for name in self._published(split):
-                    fetch(name, self._folder)
+                fetch(self._published(split), self._folder)
             if self._splits_root:
                 self._sets.update(zip(SPLITS, split_folder(ImageFolder(self._folder)), strict=True))
             else:
                 self._sets[split] = self._open(split)
         return self._sets[split]
 
-    def _published(self, split: Split) -> set[str]:
-        """The published sets that a split needs: the one of the choice, or of the folder that it names."""
+    def _published(self, split: Split) -> str:
+        """The published set that a split needs: that of the folder it names, or else of the choice."""
         source = self._sources[split]
         named = Path(source).parts[0] if isinstance(source, str) else self._name
-        return {named if named in PUBLISHED else self._name}
+        return named if named in PUBLISHED else self._name
 
     def _open(self, split: Split) -> ImageSet:
         source = self._sources[split]

@@ -1,6 +1,7 @@
 """The codec families, one file each: plain networks that know neither Lightning nor Hydra."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -56,6 +57,15 @@ def describe_model(name: str, **options: Any) -> str:
     return " · ".join(parts)
 
 
+def net_weights(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The network's state dict in a training checkpoint, where it is the LightningModule's ``net``."""
+    return {
+        name.removeprefix("net."): value
+        for name, value in checkpoint["state_dict"].items()
+        if name.startswith("net.")
+    }
+
+
 def _family(name: str) -> type[CompressionModel]:
     if name not in MODELS:
         raise UserError(f"Unknown model {name!r}; choose one of {', '.join(MODELS)}.")
@@ -74,4 +84,5 @@ __all__ = [
     "Size",
     "build_model",
     "describe_model",
+    "net_weights",
 ]

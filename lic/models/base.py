@@ -32,8 +32,8 @@ class CompressionModel(nn.Module, ABC):
     """A learned codec: analysis ``g_a``, synthesis ``g_s``, and an entropy model of the latents between.
 
     Images are float32 [N, 3, H, W] in [0, 1] with H and W multiples of ``downsampling``. `encode` and
-    `decode` work on one image, in evaluation and inference mode, after `lic.entropy.update_tables` or
-    after `lic.entropy.load_tables`.
+    `decode` work on one image, in evaluation and inference mode, after
+    `lic.entropy.update_tables` or `load_tables`.
     """
 
     downsampling: ClassVar[int]
