@@ -1,37 +1,38 @@
-"""The file that holds one coded image: a declared header, the payloads, and a checksum over both.
+"""The file that holds one coded image: a header declared field by field, the payloads, a checksum.
 
-======================  =================================================================
-magic                   3 bytes, ``lic``
-version                 1 byte, 1
-fingerprint             4 bytes that name the model (see `lic.coding.fingerprint`)
-width, height           varints, of the original image
-latent checksum         2 bytes, of the integers that the decoder must find
-payload lengths         their number, then one varint each
-payloads
-checksum                4 bytes, CRC-32 of everything before it
-======================  =================================================================
+====================  ===================================================================================
+magic, version        ``lic`` and one byte, 2
+the fields below      see `FIELDS`: the reader, the writer and ``lic info`` know no other list
+payloads              one or more for each latent; the last one ends where the checksum begins
+checksum              4 bytes, CRC-32 of everything before it
+====================  ===================================================================================
 
-A 768x512 photo with two payloads has 23 bytes of overhead, above 0.33 bpp 24. Bytes only; no torch.
+A 768x512 photo coded by a hyperprior has 23 bytes of overhead. Bytes only; no torch.
 """
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 from lic.bitstream.fields import Field, Raw, Reader, StreamError, Varint, Varints
 
 MAGIC = b"lic"
-VERSION = 1
+VERSION = 2
 MAX_SIDE = 1 << 20
-MAX_PIXELS = 1 << 28  # what a forged header can make a decoder allocate for
+MAX_PIXELS = 1 << 27
+"""What a decoder allocates for unless it is told otherwise: a forged header can claim anything."""
+
 _PREAMBLE = len(MAGIC) + 1
 _CRC_BYTES = 4
 
-_FIELDS: tuple[Field, ...] = (
-    Raw("fingerprint", 4),
-    Varint("width", 1, MAX_SIDE),
-    Varint("height", 1, MAX_SIDE),
-    Raw("latent_checksum", 2),
-    Varints("payload_lengths", 16, 1 << 40),
+FIELDS: tuple[Field, ...] = (
+    Raw("fingerprint", "the model that wrote the stream and can read it", 4),
+    Varint("width", "of the image, in pixels", 1, MAX_SIDE),
+    Varint("height", "of the image, in pixels", 1, MAX_SIDE),
+    Varint("channels", "of the image: 3 are red, green, blue", 3, 3),
+    Varint("mode", "how the latents are coded: 0 is in raster order, a band of rows after the other", 0, 0),
+    Raw("latent_checksum", "of the latents that the decoder must find", 2),
+    Varints("payload_lengths", "bytes of every payload but the last, which takes the rest", 1 << 12, 1 << 40),
 )
 
 
@@ -44,20 +45,29 @@ class Stream:
     height: int
     latent_checksum: bytes
     payloads: tuple[bytes, ...]
+    channels: int = 3
+    mode: int = 0
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """The value of each of `FIELDS`."""
+        return vars(self) | {"payload_lengths": tuple(map(len, self.payloads[:-1]))}
 
     def pack(self) -> bytes:
         """The whole file."""
-        values = vars(self) | {"payload_lengths": tuple(map(len, self.payloads))}
-        header = b"".join(field.write(values[field.name]) for field in _FIELDS)
-        body = MAGIC + bytes([VERSION]) + header + b"".join(self.payloads)
+        assert self.payloads
+        header = self.header
+        fields = b"".join(field.write(header[field.name]) for field in FIELDS)
+        body = MAGIC + bytes([VERSION]) + fields + b"".join(self.payloads)
         return body + zlib.crc32(body).to_bytes(_CRC_BYTES, "little")
 
     @classmethod
-    def unpack(cls, data: bytes) -> "Stream":
-        """Read `pack`'s bytes.
+    def unpack(cls, data: bytes, max_pixels: int = MAX_PIXELS) -> "Stream":
+        """Read `pack`'s bytes; nothing larger than ``data`` is allocated.
 
         Raises:
-            StreamError: not a stream of this format and version, cut off, damaged, or with bytes left over.
+            StreamError: not a stream of this format and version, cut off, damaged, or of an image that has
+                more than ``max_pixels``.
         """
         if data[: len(MAGIC)] != MAGIC:
             raise StreamError("This is not a lic stream: its first bytes are not 'lic'.")
@@ -69,10 +79,30 @@ class Stream:
         if zlib.crc32(body).to_bytes(_CRC_BYTES, "little") != crc:
             raise StreamError("The stream's checksum does not match: the file is cut off or damaged.")
         reader = Reader(body[_PREAMBLE:])
-        values = {field.name: field.read(reader) for field in _FIELDS}
-        payloads = tuple(reader.take(length) for length in values.pop("payload_lengths"))
-        if values["width"] * values["height"] > MAX_PIXELS:
-            raise StreamError(f"The stream claims more than {MAX_PIXELS:,} pixels: the file is damaged.")
-        if reader.position != len(reader.data):
-            raise StreamError("The stream has bytes left over: the file is damaged.")
-        return cls(**values, payloads=payloads)
+        values = {field.name: field.read(reader) for field in FIELDS}
+        if (pixels := values["width"] * values["height"]) > max_pixels:
+            raise StreamError(
+                f"The stream claims {values['width']}x{values['height']} = {pixels:,} pixels, more than the "
+                f"{max_pixels:,} allowed; if you trust the file, allow more with --max-pixels."
+            )
+        payloads = [reader.take(length) for length in values.pop("payload_lengths")]
+        return cls(**values, payloads=(*payloads, reader.rest()))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that a file says of itself, for people and for JSON."""
+
+    name: str
+    meaning: str
+    value: int | str | list[int]
+
+
+def describe(data: bytes, max_pixels: int = MAX_SIDE**2) -> list[Entry]:
+    """What a stream's header says, field by field; a `StreamError` as in `Stream.unpack`."""
+    header = Stream.unpack(data, max_pixels).header
+    return [
+        Entry("version", "of the format", VERSION),
+        *(Entry(field.name, field.meaning, field.printable(header[field.name])) for field in FIELDS),
+        Entry("checksum", "CRC-32 of all that stands before it", data[-_CRC_BYTES:].hex()),
+    ]

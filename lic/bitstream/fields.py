@@ -29,12 +29,17 @@ class Reader:
         self.position += count
         return chunk
 
+    def rest(self) -> bytes:
+        """All bytes that remain."""
+        return self.take(len(self.data) - self.position)
+
 
 @dataclass(frozen=True)
 class Field(ABC):
-    """A named value of the header."""
+    """A named value of the header and its meaning for people."""
 
     name: str
+    meaning: str
 
     @abstractmethod
     def write(self, value: Any) -> bytes:
@@ -43,6 +48,10 @@ class Field(ABC):
     @abstractmethod
     def read(self, reader: Reader) -> Any:
         """The value at the cursor; a `StreamError` if it is out of range."""
+
+    def printable(self, value: Any) -> int | str | list[int]:
+        """The value as people and JSON take it."""
+        return value
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,10 @@ class Raw(Field):
     def read(self, reader: Reader) -> bytes:
         """See `Field.read`."""
         return reader.take(self.size)
+
+    def printable(self, value: bytes) -> str:
+        """See `Field.printable`."""
+        return value.hex()
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ class Varint(Field):
     def read(self, reader: Reader) -> int:
         """See `Field.read`."""
         value = 0
-        for shift in range(0, self.high.bit_length(), 7):
+        for shift in range(0, max(self.high.bit_length(), 1), 7):
             byte = reader.take(1)[0]
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
@@ -110,5 +123,10 @@ class Varints(Field):
         size, item = self._parts()
         return tuple(item.read(reader) for _ in range(size.read(reader)))
 
+    def printable(self, value: tuple[int, ...]) -> list[int]:
+        """See `Field.printable`."""
+        return list(value)
+
     def _parts(self) -> tuple[Varint, Varint]:
-        return Varint(f"number of {self.name}", 0, self.count), Varint(self.name, 0, self.high)
+        size = Varint(f"number of {self.name}", self.meaning, 0, self.count)
+        return size, Varint(self.name, self.meaning, 0, self.high)

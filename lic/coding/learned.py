@@ -3,32 +3,53 @@
 import hashlib
 import math
 import zlib
+from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from lic.bitstream import Stream, StreamError
+from lic.bitstream import MAX_PIXELS, Stream, StreamError
 from lic.coding.codec import CodecInfo, Encoded, FileCodec
+from lic.coding.tiling import margin, scaled, tiles
 from lic.data.images import Pixels, to_batch, to_float, to_image
 from lic.entropy import tables
-from lic.layers import crop, pad, padded_size
-from lic.models import CompressionModel, Latents
+from lic.errors import UserError
+from lic.layers import padded_size
+from lic.models import CompressionModel, Size
+
+TILE = 1024
+"""Side in pixels of the squares in which large images pass through the transforms."""
 
 
 class LearnedCodec(FileCodec):
     """Codes images with ``net``, whose weights are on the CPU and whose tables are up to date.
 
-    Everything runs in float32 and one image at a time, the same way in encoder and decoder: the decoder's
-    probabilities must equal the encoder's to the last bit. The checksum of the latents in each stream
-    tells when they did not.
+    The decoder finds the encoder's latents on every machine, see `lic.entropy.integer`; the checksum of
+    the latents in each stream holds it to that. The transforms g_a and g_s are in floating point: between
+    machines, decoded pixels may differ by a level where a value lies at the border of two.
+
+    Args:
+        net: the network; it is put in evaluation mode.
+        info: who the codec is in reports.
+        tile: side of the squares in which large images are processed, in pixels: sets the peak memory.
+        max_pixels: streams that claim more are refused.
+
+    Raises:
+        UserError: ``tile`` is not a positive multiple of the network's downsampling.
     """
 
     suffix = ".lic"
 
-    def __init__(self, net: CompressionModel, info: CodecInfo):
+    def __init__(
+        self, net: CompressionModel, info: CodecInfo, *, tile: int = TILE, max_pixels: int = MAX_PIXELS
+    ):
+        if tile < 1 or tile % net.downsampling:
+            raise UserError(f"The tile must be a positive multiple of {net.downsampling}, not {tile}.")
         self.net = net.eval()
         self.info = info
+        self.tile, self.max_pixels = tile, max_pixels
 
     @cached_property
     def fingerprint(self) -> bytes:
@@ -39,38 +60,73 @@ class LearnedCodec(FileCodec):
     def encode(self, image: Pixels) -> Encoded:
         """See `FileCodec.encode`; a `UserError` if the network yields numbers that are not finite."""
         height, width = image.shape[:2]
-        y = self.net.g_a(pad(to_float(to_batch(image)), self.net.downsampling))
-        payloads, latents = self.net.encode(y)
-        stream = Stream(self.fingerprint, width, height, _checksum(latents), tuple(payloads))
+        y = self._analyze(image)
+        payloads, y_hat = self.net.encode(y)
+        stream = Stream(self.fingerprint, width, height, _checksum(y_hat), tuple(payloads))
         return Encoded(
             stream.pack(),
-            reconstruct=lambda: self._synthesize(latents, (height, width)),
+            reconstruct=lambda: self._synthesize(y_hat, (height, width)),
             estimate_bits=lambda: self._estimate_bits(y),
         )
 
     @torch.inference_mode()
     def decode(self, data: bytes) -> Pixels:
         """See `FileCodec.decode`."""
-        stream = Stream.unpack(data)
+        stream = Stream.unpack(data, self.max_pixels)
         if stream.fingerprint != self.fingerprint:
             raise StreamError(
                 f"The stream was written by another model (fingerprint {stream.fingerprint.hex()}, this one "
                 f"is {self.fingerprint.hex()}); decode it with the model that wrote it."
             )
-        if len(stream.payloads) != self.net.payloads:
-            raise StreamError(f"The stream has {len(stream.payloads)} payloads, not {self.net.payloads}.")
         size = (stream.height, stream.width)
-        latents = self.net.decode(stream.payloads, padded_size(size, self.net.downsampling))
-        if _checksum(latents) != stream.latent_checksum:
+        y_hat = self._decode_latents(stream.payloads, size)
+        if _checksum(y_hat) != stream.latent_checksum:
             raise StreamError(
-                "The decoder found other latents than the encoder wrote: this machine computes the model's "
-                "probabilities differently. Decode on the kind of machine that encoded."
+                "The decoder found other latents than the encoder wrote: the file is forged, or this machine "
+                "does not compute as IEEE 754 prescribes; decode it on another machine."
             )
-        return self._synthesize(latents, size)
+        return self._synthesize(y_hat, size)
+
+    def _decode_latents(self, payloads: Sequence[bytes], size: Size) -> Tensor:
+        remaining = iter(payloads)
+        try:
+            y_hat = self.net.decode(remaining, padded_size(size, self.net.downsampling))
+        except StopIteration:
+            raise StreamError("The stream has too few payloads: the file is forged.") from None
+        if next(remaining, None) is not None:
+            raise StreamError("The stream has payloads left over: the file is forged.")
+        return y_hat
+
+    def _analyze(self, image: Pixels) -> Tensor:
+        """The image's y, padded to whole latents by repeating its last row and column."""
+        net, size = self.net, (image.shape[0], image.shape[1])
+        height, width = (side // net.stride for side in padded_size(size, net.downsampling))
+        y = torch.empty(1, net.channels, height, width)
+        for tile in tiles((height, width), self.tile // net.stride, lambda: self._margins[0]):
+            rows, columns = scaled(tile.seen, net.stride)
+            part = image[rows, columns]
+            missing = (rows.stop - rows.start - part.shape[0], columns.stop - columns.start - part.shape[1])
+            x = np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), "edge")
+            y[:, :, *tile.place] = net.g_a(to_float(to_batch(x)))[:, :, *tile.kept]
+        return y
 
     @torch.inference_mode()
-    def _synthesize(self, latents: Latents, size: tuple[int, int]) -> Pixels:
-        return to_image(crop(self.net.g_s(latents.y_hat), size))
+    def _synthesize(self, y_hat: Tensor, size: Size) -> Pixels:
+        net = self.net
+        image = np.empty((*size, 3), np.uint8)
+        for tile in tiles(
+            (y_hat.shape[2], y_hat.shape[3]), self.tile // net.stride, lambda: self._margins[1]
+        ):
+            x_hat = net.g_s(y_hat[:, :, *tile.seen])[:, :, *scaled(tile.kept, net.stride)]
+            place = image[scaled(tile.place, net.stride)]
+            place[:] = to_image(x_hat)[: place.shape[0], : place.shape[1]]
+        return image
+
+    @cached_property
+    def _margins(self) -> tuple[int, int]:
+        """Of g_a and g_s, in latents."""
+        net = self.net
+        return margin(net.g_a, 3, net.stride), margin(net.g_s, net.channels, 1)
 
     @torch.inference_mode()
     def _estimate_bits(self, y: Tensor) -> float:
@@ -87,6 +143,5 @@ def fingerprint(net: CompressionModel) -> bytes:
     return digest.digest()[:4]
 
 
-def _checksum(latents: Latents) -> bytes:
-    symbols = latents.symbols.to("cpu", torch.int32).contiguous().numpy()
-    return zlib.crc32(symbols.tobytes()).to_bytes(4, "little")[:2]
+def _checksum(y_hat: Tensor) -> bytes:
+    return zlib.crc32(y_hat.numpy().data).to_bytes(4, "little")[:2]

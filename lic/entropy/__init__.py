@@ -1,19 +1,22 @@
 """What surrounds CompressAI's entropy models."""
 
+from lic.entropy.integer import IntegerNetwork
 from lic.entropy.models import (
     EntropyBottleneck,
     GaussianConditional,
+    bands,
     is_quantile,
-    load_tables,
     quantile_loss,
-    tables,
     total_bits,
-    update_tables,
 )
+from lic.entropy.tables import TableError, load_tables, tables, update_tables
 
 __all__ = [
     "EntropyBottleneck",
     "GaussianConditional",
+    "IntegerNetwork",
+    "TableError",
+    "bands",
     "is_quantile",
     "load_tables",
     "quantile_loss",

@@ -1,21 +1,27 @@
-"""CompressAI's entropy models as lic uses them: in float32, one image at a time, tables kept apart.
+"""CompressAI's entropy models as lic uses them: in float32, on the CPU when coding, one image at a time.
 
-CompressAI stops at this file: its lists of strings do not pass it, and the integer tables that its coder
-works with are no part of a state dict. They are not trained, their sizes change with the weights, and
-nested in another module CompressAI could not load them. A codec is weights plus `tables`.
+CompressAI stops at this file: its lists of strings do not pass it, and the integers that its coder works
+with are tables (see `lic.entropy.tables`), because nested in another module CompressAI could not load them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from compressai import entropy_models as compressai_models
 from compressai.models import get_scale_table
 from torch import Tensor, nn
 
+from lic.entropy.tables import Tabled, TableError, check_shape, register_tables
 from lic.errors import UserError
 
-_TABLES = ("_offset", "_quantized_cdf", "_cdf_length")
+UNIT = 2.0**-12
+"""Means and scales are integer multiples of this when coding."""
+
 _LARGEST = 2**24  # integers up to here are exact in float32; far above, CompressAI's coder never returns
+_PRECISION = 16  # bits of a probability
+_BAND = 1 << 21  # symbols that are coded together
+_BAND_ROWS = 4  # a band has a multiple of these, whole rows of z
 
 
 def total_bits(likelihoods: Tensor) -> Tensor:
@@ -23,12 +29,66 @@ def total_bits(likelihoods: Tensor) -> Tensor:
     return -likelihoods.log2().flatten(1).sum(1)
 
 
+def bands(channels: int, height: int, width: int) -> Iterator[slice]:
+    """The rows of a latent that are coded together: about two million symbols, whatever the image.
+
+    Each band is a payload of its own, so that coding takes no more memory for a larger image. A latent of
+    up to 6 megapixels' image is one band.
+    """
+    rows = max(_BAND // (channels * width) // _BAND_ROWS, 1) * _BAND_ROWS
+    return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
+
+
 def _float32(x: Tensor) -> torch.autocast:
     """Likelihoods need float32: in bfloat16 a symbol's probability is off by up to 0.4 %."""
     return torch.autocast(x.device.type, enabled=False)
 
 
-class EntropyBottleneck(compressai_models.EntropyBottleneck):
+class _Coder(Tabled):
+    """What both of CompressAI's models share: tables of cumulative frequencies, and a range coder."""
+
+    table_types = dict.fromkeys(("_offset", "_quantized_cdf", "_cdf_length"), torch.int32)
+    entropy_coder: Any
+    _offset: Tensor
+    _quantized_cdf: Tensor
+    _cdf_length: Tensor
+
+    def check_tables(self) -> None:
+        """See `Tabled.check_tables`: the coder trusts what it is given."""
+        count = self._tables_needed()
+        cdf, length, offset = self._quantized_cdf, self._cdf_length, self._offset
+        check_shape("_quantized_cdf", cdf, (count, cdf.shape[-1] if cdf.ndim else 0))
+        check_shape("_cdf_length", length, (count,))
+        check_shape("_offset", offset, (count,))
+        columns = torch.arange(cdf.shape[1])
+        inside = columns < length[:, None]
+        rising = (cdf.diff(dim=1) > 0) | ~inside[:, 1:]
+        ends = torch.where(columns == length[:, None] - 1, cdf == 1 << _PRECISION, True)
+        good = rising.all() and ends.all() and not cdf[:, 0].any() and (offset.abs() < _LARGEST).all()
+        if not good or length.min() < 3 or length.max() > cdf.shape[1]:
+            raise TableError("The tables of probabilities are damaged.")
+
+    def _tables_needed(self) -> int:
+        raise NotImplementedError
+
+    def _encode(self, symbols: Tensor, indexes: Tensor) -> bytes:
+        """Code integers [1, C, H, W] with the tables that ``indexes`` name."""
+        return self.entropy_coder.encode_with_indexes(
+            symbols.flatten().tolist(), indexes.flatten().tolist(), *self._lists()
+        )
+
+    def _decode(self, data: bytes, indexes: Tensor) -> Tensor:
+        """The integers of `_encode`, int32 in the shape of ``indexes``."""
+        symbols = self.entropy_coder.decode_with_indexes(
+            _bounded(data, indexes.numel()), indexes.flatten().tolist(), *self._lists()
+        )
+        return torch.tensor(symbols, dtype=torch.int32).view(indexes.shape)
+
+    def _lists(self) -> tuple[list[list[int]], list[int], list[int]]:
+        return self._quantized_cdf.tolist(), self._cdf_length.tolist(), self._offset.tolist()
+
+
+class EntropyBottleneck(_Coder, compressai_models.EntropyBottleneck):
     """The factorized prior of Ballé et al. 2018, one learned density per channel.
 
     Filters (3, 3, 3) give 43 parameters and 3 quantiles per channel, as the tables of Cheng et al. 2019
@@ -37,74 +97,111 @@ class EntropyBottleneck(compressai_models.EntropyBottleneck):
 
     def __init__(self, channels: int):
         super().__init__(channels, filters=(3, 3, 3))
-        _make_tables_transient(self)
+        register_tables(self, self.table_types, torch.int32)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """[N, C, H, W] -> (noisy in training, else rounded latents; their likelihoods), both float32."""
         with _float32(x):
             return super().forward(x.float())
 
-    def compress(self, x: Tensor) -> bytes:
-        """Code the rounded latents of one image, [1, C, H, W]; a `UserError` if they are not numbers."""
-        _check_codable(x)
-        return super().compress(x)[0]
+    def compress(self, x: Tensor) -> tuple[list[bytes], Tensor]:
+        """Code one image's latents [1, C, H, W]: a payload per band, and the rounded latents, float32.
 
-    def decompress(self, data: bytes, size: tuple[int, int]) -> Tensor:
-        """The rounded latents, [1, C, *size], that `compress` coded."""
-        return super().decompress([_bounded(data, self.channels * size[0] * size[1])], size)
+        Raises:
+            UserError: the latents are not numbers.
+        """
+        symbols = _rounded(x.float() - self._medians())
+        indexes = self._indexes(x.shape)
+        rows = bands(*x.shape[1:])
+        return [self._encode(symbols[:, :, r], indexes[:, :, r]) for r in rows], symbols + self._medians()
 
-    def symbols(self, x: Tensor) -> Tensor:
-        """The integers around the medians that stand for x, [N, C, H, W]."""
-        return self.quantize(x, "symbols", self._get_medians().reshape(1, -1, 1, 1))
+    def decompress(self, payloads: Iterator[bytes], size: tuple[int, int]) -> Tensor:
+        """The rounded latents, [1, C, *size], from the next payloads that `compress` made."""
+        indexes = self._indexes(torch.Size((1, self.channels, *size)))
+        parts = [self._decode(next(payloads), indexes[:, :, r]) for r in bands(self.channels, *size)]
+        return torch.cat(parts, 2) + self._medians()
 
-    def round(self, x: Tensor) -> Tensor:
-        """What `decompress` gives for x, [N, C, H, W]."""
-        return self.quantize(x, "dequantize", self._get_medians().reshape(1, -1, 1, 1))
+    def sample(self, shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
+        """Random latents of the coding tables: (N, H, W) -> [N, C, H, W]."""
+        frequencies = self._quantized_cdf.diff(dim=1).clamp_min(0).float()
+        frequencies.scatter_(1, self._cdf_length.long()[:, None] - 2, 0)  # no escapes
+        count = shape[0] * shape[1] * shape[2]
+        symbols = torch.multinomial(frequencies, count, replacement=True, generator=generator)
+        symbols += self._offset[:, None]
+        return symbols.view(-1, *shape).transpose(0, 1) + self._medians()
 
     def update_tables(self) -> None:
-        """Derive the tables from the learned densities."""
+        """See `Tabled.update_tables`."""
         self.update(force=True)
 
+    def _tables_needed(self) -> int:
+        return self.channels
 
-class GaussianConditional(compressai_models.GaussianConditional):
+    def _medians(self) -> Tensor:
+        return self._get_medians().detach().reshape(1, -1, 1, 1)
+
+    def _indexes(self, shape: torch.Size) -> Tensor:
+        return torch.arange(self.channels).view(1, -1, 1, 1).expand(shape)
+
+
+class GaussianConditional(_Coder, compressai_models.GaussianConditional):
     """y ~ N(mean, scale²) * U(-1/2, 1/2), coded with the 64 tables of Ballé et al. 2018.
 
-    Scales are bounded below by 0.11 and likelihoods by 1e-9.
+    Scales are bounded below by 0.11 and likelihoods by 1e-9. When coding, means and scales are multiples of
+    `UNIT` and so are the bounds between two tables.
     """
+
+    table_types = _Coder.table_types | {"_scale_bounds": torch.int32}
+    _scale_bounds: Tensor
 
     def __init__(self) -> None:
         super().__init__(get_scale_table().tolist())
-        _make_tables_transient(self)
+        register_tables(self, self.table_types, torch.int32)
 
     def forward(self, y: Tensor, means: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
         """[N, C, H, W] each -> (noisy in training, else round(y - means) + means; likelihoods), float32."""
         with _float32(y):
             return super().forward(y.float(), scales.float(), means.float())
 
-    def compress(self, y: Tensor, means: Tensor, scales: Tensor) -> bytes:
-        """Code the integers round(y - means) of one image, [1, C, H, W]; a `UserError` as above."""
-        _check_codable(y - means)
-        return super().compress(y, self.build_indexes(scales), means)[0]
+    def compress(self, y: Tensor, means: Tensor, scales: Tensor) -> tuple[bytes, Tensor]:
+        """Code the integers round(y - means) of one band, [1, C, H, W]; the payload and y_hat, float32.
 
-    def decompress(self, data: bytes, scales: Tensor) -> Tensor:
-        """The integers round(y - means), [1, C, H, W], that `compress` coded with the same scales."""
-        data = _bounded(data, scales.numel())
-        return super().decompress([data], self.build_indexes(scales), dtype=torch.int32)
+        Raises:
+            UserError: the latents are not numbers.
+        """
+        symbols = _rounded(y.float() - means)
+        return self._encode(symbols, self._indexes(scales)), symbols + means
+
+    def decompress(self, payload: bytes, means: Tensor, scales: Tensor) -> Tensor:
+        """The y_hat of `compress`, from the same means and scales."""
+        return self._decode(payload, self._indexes(scales)) + means
 
     def update_tables(self) -> None:
-        """Derive the tables from the scales; the same for every model on one machine."""
+        """See `Tabled.update_tables`; the same for every model on one machine."""
         self.update()
+        self._scale_bounds = (self.scale_table[:-1] / UNIT).round().to(self._scale_bounds)
+
+    def check_tables(self) -> None:
+        """See `Tabled.check_tables`."""
+        super().check_tables()
+        check_shape("_scale_bounds", self._scale_bounds, (self._tables_needed() - 1,))
+
+    def _tables_needed(self) -> int:
+        return len(self.scale_table)
+
+    def _indexes(self, scales: Tensor) -> Tensor:
+        """The smallest table whose scale is not below each of ``scales``, as CompressAI chooses."""
+        return torch.bucketize((scales / UNIT).contiguous(), self._scale_bounds.float())
 
 
-EntropyModel = EntropyBottleneck | GaussianConditional
-
-
-def _check_codable(x: Tensor) -> None:
-    if not (x.abs() < _LARGEST).all():
+def _rounded(x: Tensor) -> Tensor:
+    symbols = x.round()
+    if not (symbols.abs() < _LARGEST).all():
         raise UserError(
             "The network's latents are not finite or beyond all bounds: its training diverged. Use an "
             "earlier checkpoint, or train again with a smaller optimizer.lr."
         )
+    return symbols.to(torch.int32)
 
 
 def _bounded(data: bytes, symbols: int) -> bytes:
@@ -116,46 +213,9 @@ def _bounded(data: bytes, symbols: int) -> bytes:
     return data + bytes(8 * (symbols + 1) + 16 * len(data))
 
 
-def _make_tables_transient(module: nn.Module) -> None:
-    for name in _TABLES:
-        module.register_buffer(name, torch.IntTensor(), persistent=False)
-
-
-def _entropy_models(net: nn.Module) -> Iterator[tuple[str, EntropyModel]]:
-    return ((name, m) for name, m in net.named_modules() if isinstance(m, EntropyModel))
-
-
-def update_tables(net: nn.Module) -> None:
-    """Derive the integer coding tables of every entropy model in ``net`` from its learned densities."""
-    for _, module in _entropy_models(net):
-        module.update_tables()
-
-
-def tables(net: nn.Module) -> dict[str, Tensor]:
-    """The coding tables of ``net``, int32 on the CPU, by name."""
-    return {
-        f"{prefix}.{name}": getattr(module, name).cpu()
-        for prefix, module in _entropy_models(net)
-        for name in _TABLES
-    }
-
-
-def load_tables(net: nn.Module, saved: Mapping[str, Tensor]) -> None:
-    """Give ``net`` the tables that `tables` returned, as they are.
-
-    Raises:
-        UserError: tables are missing or left over.
-    """
-    if saved.keys() != tables(net).keys():
-        raise UserError("The entropy tables do not fit the model; save the model again with this lic.")
-    for prefix, module in _entropy_models(net):
-        for name in _TABLES:
-            setattr(module, name, saved[f"{prefix}.{name}"].to(getattr(module, name).device, torch.int32))
-
-
 def quantile_loss(net: nn.Module) -> Tensor:
     """CompressAI's auxiliary loss, summed: trains the quantiles that place the tables, nothing else."""
-    losses = [m.loss() for _, m in _entropy_models(net) if isinstance(m, EntropyBottleneck)]
+    losses = [m.loss() for m in net.modules() if isinstance(m, EntropyBottleneck)]
     return torch.stack(losses).sum() if losses else torch.zeros(())
 
 

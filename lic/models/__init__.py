@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lic.errors import UserError
-from lic.models.base import CompressionModel, Forward, Latents, Size
+from lic.models.base import CompressionModel, Forward, Size
 from lic.models.factorized import Baseline
 from lic.models.hyperprior import Hyperprior
 from lic.models.resnet3x3 import ResNet3x3Four, ResNet3x3Three
@@ -78,7 +78,6 @@ __all__ = [
     "CompressionModel",
     "Forward",
     "Hyperprior",
-    "Latents",
     "ResNet3x3Four",
     "ResNet3x3Three",
     "Size",

@@ -1,7 +1,7 @@
 """What every network offers: a forward pass for training, and coding of its latents to bytes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,24 +20,17 @@ class Forward:
     bits: dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Latents:
-    """What both ends of a stream know: ``symbols`` (the coded integers) and ``y_hat``, the input of g_s."""
-
-    symbols: Tensor
-    y_hat: Tensor
-
-
 class CompressionModel(nn.Module, ABC):
     """A learned codec: analysis ``g_a``, synthesis ``g_s``, and an entropy model of the latents between.
 
     Images are float32 [N, 3, H, W] in [0, 1] with H and W multiples of ``downsampling``. `encode` and
-    `decode` work on one image, in evaluation and inference mode, after
-    `lic.entropy.update_tables` or `load_tables`.
+    `decode` work on one image, in evaluation and inference mode, on the CPU, after
+    `lic.entropy.update_tables` or `load_tables`; both find the same ``y_hat`` on every machine.
     """
 
-    downsampling: ClassVar[int]
-    payloads: ClassVar[int]  # in a stream
+    downsampling: ClassVar[int]  # of all of the net: padded sides are multiples of it
+    stride: ClassVar[int] = 16  # of g_a: x's sides are those of y times this
+    channels: int  # of y
     description: str = ""  # the model's name and options, set by `lic.models.build_model`
     g_a: nn.Module
     g_s: nn.Module
@@ -47,12 +40,12 @@ class CompressionModel(nn.Module, ABC):
         """What passes: noisy (training) or rounded (evaluation) ``y_hat``, and each latent's bits [N]."""
 
     @abstractmethod
-    def encode(self, y: Tensor) -> tuple[list[bytes], Latents]:
-        """Code y = g_a(x) of one image into the payloads of a stream."""
+    def encode(self, y: Tensor) -> tuple[list[bytes], Tensor]:
+        """Code y = g_a(x) of one image: the payloads of a stream, and y_hat, float32."""
 
     @abstractmethod
-    def decode(self, payloads: Sequence[bytes], size: Size) -> Latents:
-        """The latents from `encode`'s payloads; ``size`` is the padded image's (height, width)."""
+    def decode(self, payloads: Iterator[bytes], size: Size) -> Tensor:
+        """y_hat from `encode`'s payloads; ``size`` is the padded image's (height, width)."""
 
     def forward(self, x: Tensor) -> Forward:
         """Reconstruct a batch and estimate its rate, for training and validation."""

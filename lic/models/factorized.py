@@ -1,12 +1,12 @@
 """Baseline-k of Cheng et al. 2019 (arXiv 1906.09731, Table 1): no hyperprior."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 from torch import Tensor, nn
 
 from lic.entropy import EntropyBottleneck, total_bits
 from lic.layers import GDN, conv, tconv
-from lic.models.base import CompressionModel, Latents, Size, check_kernel_size, check_width
+from lic.models.base import CompressionModel, Size, check_kernel_size, check_width
 
 
 class FactorizedPrior(CompressionModel):
@@ -20,8 +20,6 @@ class FactorizedPrior(CompressionModel):
                       entropy_bottleneck
     """
 
-    payloads = 1
-
     entropy_bottleneck: EntropyBottleneck
 
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -29,17 +27,13 @@ class FactorizedPrior(CompressionModel):
         y_hat, p_y = self.entropy_bottleneck(y)
         return y_hat, {"y": total_bits(p_y)}
 
-    def encode(self, y: Tensor) -> tuple[list[bytes], Latents]:
-        """One payload: y."""
-        prior = self.entropy_bottleneck
-        return [prior.compress(y)], Latents(prior.symbols(y), prior.round(y))
+    def encode(self, y: Tensor) -> tuple[list[bytes], Tensor]:
+        """The payloads of y."""
+        return self.entropy_bottleneck.compress(y)
 
-    def decode(self, payloads: Sequence[bytes], size: Size) -> Latents:
+    def decode(self, payloads: Iterator[bytes], size: Size) -> Tensor:
         """See `CompressionModel.decode`."""
-        (payload,) = payloads
-        y_size = (size[0] // self.downsampling, size[1] // self.downsampling)
-        y_hat = self.entropy_bottleneck.decompress(payload, y_size)
-        return Latents(self.entropy_bottleneck.symbols(y_hat), y_hat)
+        return self.entropy_bottleneck.decompress(payloads, (size[0] // self.stride, size[1] // self.stride))
 
 
 class Baseline(FactorizedPrior):
@@ -59,6 +53,7 @@ class Baseline(FactorizedPrior):
         check_kernel_size("model.kernel_size", kernel_size)
         check_width("model.width", width)
         k, n = kernel_size, width
+        self.channels = n
         self.g_a = nn.Sequential(
             conv(3, n, k, stride=2),
             GDN(n),

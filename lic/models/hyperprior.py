@@ -1,12 +1,13 @@
 """HyperPrior-k of Cheng et al. 2019 (arXiv 1906.09731, Tables 2, 3 and 8)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
 
-from lic.entropy import EntropyBottleneck, GaussianConditional, total_bits
+from lic.entropy import EntropyBottleneck, GaussianConditional, IntegerNetwork, bands, total_bits
 from lic.layers import GDN, conv, tconv
-from lic.models.base import CompressionModel, Latents, Size, check_kernel_size, check_width
+from lic.models.base import CompressionModel, Size, check_kernel_size, check_width
 
 
 class MeanScaleHyperprior(CompressionModel):
@@ -29,16 +30,19 @@ class MeanScaleHyperprior(CompressionModel):
     The paper writes "Gaussian scale mixture" and leaves the conditional open; the 2·M outputs of its
     entropy parameter net, and its constants 640 and 512 from Minnen et al., are the mean and the scale of
     each y. y is rounded around its mean.
+
+    Training differentiates h_s and entropy_parameters as they are. Coding evaluates ``moments``, the same
+    two nets in integer arithmetic, because the decoder must find the encoder's means and scales exactly.
     """
 
     downsampling = 64
-    payloads = 2
 
     h_a: nn.Module
     h_s: nn.Module
     entropy_parameters: nn.Module
     entropy_bottleneck: EntropyBottleneck
     gaussian_conditional: GaussianConditional
+    moments: IntegerNetwork
 
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """See `CompressionModel.bottleneck`."""
@@ -48,29 +52,25 @@ class MeanScaleHyperprior(CompressionModel):
         y_hat, p_y = self.gaussian_conditional(y, means, scales)
         return y_hat, {"y": total_bits(p_y), "z": total_bits(p_z)}
 
-    def encode(self, y: Tensor) -> tuple[list[bytes], Latents]:
-        """Two payloads: z, then y given z."""
-        z = self.h_a(y)
-        z_payload = self.entropy_bottleneck.compress(z)
-        height, width = z.shape[-2:]
-        means, scales = self._moments(z_payload, (height, width))
-        y_payload = self.gaussian_conditional.compress(y, means, scales)
-        symbols = self.gaussian_conditional.quantize(y, "symbols", means)
-        return [z_payload, y_payload], Latents(symbols, symbols + means)
+    def encode(self, y: Tensor) -> tuple[list[bytes], Tensor]:
+        """The payloads of z, then those of y given z."""
+        payloads, z_hat = self.entropy_bottleneck.compress(self.h_a(y))
+        y_hat = torch.empty_like(y, dtype=torch.float32)
+        for rows in bands(*y.shape[1:]):
+            means, scales = self.moments(z_hat, rows).chunk(2, dim=1)
+            payload, y_hat[:, :, rows] = self.gaussian_conditional.compress(y[:, :, rows], means, scales)
+            payloads.append(payload)
+        return payloads, y_hat
 
-    def decode(self, payloads: Sequence[bytes], size: Size) -> Latents:
+    def decode(self, payloads: Iterator[bytes], size: Size) -> Tensor:
         """See `CompressionModel.decode`."""
-        z_payload, y_payload = payloads
-        z_size = (size[0] // self.downsampling, size[1] // self.downsampling)
-        means, scales = self._moments(z_payload, z_size)
-        symbols = self.gaussian_conditional.decompress(y_payload, scales)
-        return Latents(symbols, symbols + means)
-
-    def _moments(self, z_payload: bytes, z_size: Size) -> tuple[Tensor, Tensor]:
-        """Means and scales of y. Encoder and decoder must call this one function on the same bytes."""
-        z_hat = self.entropy_bottleneck.decompress(z_payload, z_size)
-        means, scales = self.entropy_parameters(self.h_s(z_hat)).chunk(2, dim=1)
-        return means, scales
+        height, width = (side // self.downsampling for side in size)
+        z_hat = self.entropy_bottleneck.decompress(payloads, (height, width))
+        y_hat = torch.empty(1, self.channels, size[0] // self.stride, size[1] // self.stride)
+        for rows in bands(*y_hat.shape[1:]):
+            means, scales = self.moments(z_hat, rows).chunk(2, dim=1)
+            y_hat[:, :, rows] = self.gaussian_conditional.decompress(next(payloads), means, scales)
+        return y_hat
 
 
 class Hyperprior(MeanScaleHyperprior):
@@ -91,6 +91,7 @@ class Hyperprior(MeanScaleHyperprior):
         check_kernel_size("model.aux_kernel_size", aux_kernel_size)
         check_width("model.width", width)
         k, a, n = kernel_size, aux_kernel_size, width
+        self.channels = n
         self.g_a = nn.Sequential(
             conv(3, n, k, stride=2),
             GDN(n),
@@ -132,3 +133,4 @@ class Hyperprior(MeanScaleHyperprior):
         )
         self.entropy_bottleneck = EntropyBottleneck(n)
         self.gaussian_conditional = GaussianConditional()
+        self.moments = IntegerNetwork(self.entropy_bottleneck, *self.h_s, *self.entropy_parameters)

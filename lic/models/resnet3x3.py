@@ -7,7 +7,7 @@ cheng2020 does so) or ends the encoder, nor which hyper layers carry the strides
 
 from torch import nn
 
-from lic.entropy import EntropyBottleneck, GaussianConditional
+from lic.entropy import EntropyBottleneck, GaussianConditional, IntegerNetwork
 from lic.layers import GDN, Res, ResDown, ResUp, conv, tconv, upsampler
 from lic.models.base import check_flag, check_width
 from lic.models.hyperprior import MeanScaleHyperprior
@@ -23,6 +23,7 @@ class _Hyperprior3x3(MeanScaleHyperprior):
     def __init__(self, bottleneck: int):
         super().__init__()
         m = bottleneck
+        self.channels = m
         self.h_a = nn.Sequential(
             conv(m, m, 3),
             nn.LeakyReLU(),
@@ -54,6 +55,7 @@ class _Hyperprior3x3(MeanScaleHyperprior):
         )
         self.entropy_bottleneck = EntropyBottleneck(m)
         self.gaussian_conditional = GaussianConditional()
+        self.moments = IntegerNetwork(self.entropy_bottleneck, *self.h_s, *self.entropy_parameters)
 
 
 class ResNet3x3Three(_Hyperprior3x3):

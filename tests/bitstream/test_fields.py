@@ -2,7 +2,7 @@ import pytest
 
 from lic.bitstream.fields import Raw, Reader, StreamError, Varint, Varints
 
-VARINT = Varint("side", 0, 1 << 20)
+VARINT = Varint("side", "of a test", 0, 1 << 20)
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,9 @@ def test_writing_out_of_range_is_our_fault(value: int) -> None:
     with pytest.raises(AssertionError):
         VARINT.write(value)
     with pytest.raises(AssertionError):
-        Raw("name", 4).write(b"123")
+        Raw("name", "of a test", 4).write(b"123")
     with pytest.raises(AssertionError):
-        Varints("lengths", 2, 10).write((1, 2, 3))
+        Varints("lengths", "of a test", 2, 10).write((1, 2, 3))
 
 
 def test_an_endless_varint_is_refused() -> None:
@@ -36,3 +36,4 @@ def test_reader_counts_and_stops() -> None:
     assert reader.take(2) == b"ab" and reader.take(0) == b"" and reader.position == 2
     with pytest.raises(StreamError, match="ends too early"):
         reader.take(2)
+    assert reader.rest() == b"c" and reader.rest() == b""

@@ -1,4 +1,4 @@
-"""A file that this version must write byte for byte and read for as long as the format's version is 1.
+"""A file that this version must write byte for byte and read for as long as the format's version is 2.
 
 A trained network would not do: its floating-point sums differ in the last bit from CPU to CPU, which may
 turn a symbol. The network here computes with operations that IEEE 754 defines exactly (no sum has more
@@ -42,20 +42,21 @@ class HyperAnalysis(nn.Module):
 
 
 class HyperSynthesis(nn.Module):
-    def forward(self, z_hat: Tensor) -> Tensor:
+    def forward(self, z_hat: Tensor, rows: slice = slice(None)) -> Tensor:
         means = z_hat.repeat_interleave(3, 1).repeat_interleave(2, 2).repeat_interleave(2, 3) * 16
-        return torch.cat([means, 2 + means.abs() / 16], 1)
+        return torch.cat([means, 2 + means.abs() / 16], 1)[:, :, rows]
 
 
 class Exact(MeanScaleHyperprior):
     """Lossless: y are the pixels, z every sixteenth of them, divided by 16; y's mean is the nearest z."""
 
-    downsampling = 4
+    downsampling, stride, channels = 4, 2, 12
 
     def __init__(self) -> None:
         super().__init__()
         self.g_a, self.g_s = Analysis(), Synthesis()
         self.h_a, self.h_s, self.entropy_parameters = HyperAnalysis(), HyperSynthesis(), nn.Identity()
+        self.moments: nn.Module = self.h_s
         self.entropy_bottleneck, self.gaussian_conditional = EntropyBottleneck(4), GaussianConditional()
         values = {name: torch.full_like(value, 0.5) for name, value in self.state_dict().items()}
         values["entropy_bottleneck.quantiles"] = torch.tensor([-8.0, 0.0, 8.0]).repeat(4, 1, 1)
@@ -67,7 +68,8 @@ class Exact(MeanScaleHyperprior):
                 f"{name}.{table}": value
                 for name, count in (("entropy_bottleneck", 4), ("gaussian_conditional", 64))
                 for table, value in _triangular(count).items()
-            },
+            }
+            | {"gaussian_conditional._scale_bounds": torch.arange(1, 64, dtype=torch.int32) << 10},
         )
 
 

@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from lic.entropy import (
     EntropyBottleneck,
     GaussianConditional,
+    bands,
     is_quantile,
-    load_tables,
+    models,
     quantile_loss,
-    tables,
     total_bits,
     update_tables,
 )
+from lic.entropy.models import UNIT, _Coder
 from lic.errors import UserError
 
 
@@ -89,25 +90,69 @@ def test_likelihoods_stay_float32_under_autocast(net: Net, latents: Tensor, trai
         assert torch.equal(a, b)
 
 
-def test_symbols_are_integers_around_the_medians(latents: Tensor) -> None:
-    model = EntropyBottleneck(4).eval()
+def test_coding_gives_back_the_rounded_latents(net: Net, latents: Tensor) -> None:
     with torch.no_grad():
-        model.quantiles[:, 0, 1] = torch.tensor([0.4, -0.3, 0.0, 2.0])
-    rounded, _ = model(latents)
-    medians = torch.tensor([0.4, -0.3, 0.0, 2.0]).view(1, 4, 1, 1)
-    assert torch.equal(model.symbols(latents), (latents - medians).round().int())
-    torch.testing.assert_close(rounded, (latents - medians).round() + medians)
-
-
-def test_coding_gives_back_the_symbols(net: Net, latents: Tensor) -> None:
+        net.z.quantiles[:, 0, 1] = torch.tensor([0.4, -0.3, 0.0, 2.0])
     update_tables(net.eval())
     y = latents[:1]
-    z_hat = net.z.decompress(net.z.compress(y), (6, 5))
+    payloads, z_hat = net.z.compress(y)
+    medians = torch.tensor([0.4, -0.3, 0.0, 2.0]).view(1, 4, 1, 1)
+    assert torch.equal(z_hat, (y - medians).round() + medians)
     torch.testing.assert_close(z_hat, net.z(y)[0])
+    assert torch.equal(net.z.decompress(iter(payloads), (6, 5)), z_hat)
     means = torch.rand_like(y)
     scales = 3 * torch.rand_like(y)  # some symbols lie far outside their tables and escape
-    symbols = net.y.decompress(net.y.compress(y, means, scales), scales)
-    assert torch.equal(symbols, (y - means).round().int())
+    payload, y_hat = net.y.compress(y, means, scales)
+    assert torch.equal(y_hat, (y - means).round() + means)
+    assert torch.equal(net.y.decompress(payload, means, scales), y_hat)
+
+
+def test_streams_are_those_of_compressai(net: Net, latents: Tensor) -> None:
+    """Its own methods, of the class that ours extends, write the same bytes from the same tables."""
+    update_tables(net.eval())
+    y, means = latents[:1], torch.rand_like(latents[:1])
+    scales = (
+        40 * torch.rand_like(y).pow(4) / UNIT
+    ).round() * UNIT  # from below the lower bound to the largest
+    assert net.z.compress(y)[0] == super(_Coder, net.z).compress(y)
+    indexes = net.y.build_indexes(scales)
+    assert indexes.unique().numel() > 30
+    assert torch.equal(net.y._indexes(scales), indexes)
+    assert [net.y.compress(y, means, scales)[0]] == super(_Coder, net.y).compress(y, indexes, means)
+
+
+@pytest.mark.parametrize("size", [(192, 32, 48), (192, 188, 250), (320, 625, 625), (1, 1, 1), (128, 8, 9000)])
+def test_bands_cover_every_row_once(size: tuple[int, int, int]) -> None:
+    channels, height, width = size
+    rows = list(bands(*size))
+    assert [row for band in rows for row in range(height)[band]] == list(range(height))
+    assert all(band.start % 4 == 0 for band in rows)
+    assert all((b.stop - b.start) * channels * width <= 1 << 21 or b.stop - b.start <= 4 for b in rows)
+    assert (len(rows) == 1) == (channels * height * width <= 1 << 21)
+
+
+def test_bands_are_coded_one_by_one(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "_BAND", 4 * 5 * 8)
+    update_tables(net.eval())
+    z = 5 * torch.randn(1, 4, 19, 5)
+    payloads, z_hat = net.z.compress(z)
+    assert len(payloads) == 3
+    assert payloads[1] == net.z.compress(z[:, :, 8:16])[0][0]
+    remaining = iter([*payloads, b"next"])
+    assert torch.equal(net.z.decompress(remaining, (19, 5)), z_hat)
+    assert list(remaining) == [b"next"]
+
+
+def test_random_latents_follow_the_tables(net: Net) -> None:
+    with torch.no_grad():
+        net.z.quantiles[:, 0] = torch.tensor([-30.0, 0.25, 30.0])
+    update_tables(net.eval())
+    sample = net.z.sample((3, 100, 100), torch.Generator().manual_seed(0))
+    assert sample.shape == (3, 4, 100, 100)
+    assert torch.equal((sample - 0.25).round(), sample - 0.25)
+    values, counts = (sample[:, 2] - 0.25).unique(return_counts=True)
+    _, p = net.z(torch.full((1, 4, 1, 1), 0.25) + values[counts.argmax()])
+    assert counts.max().item() / 30000 == pytest.approx(p[0, 2].item(), abs=0.02)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 2.0**24, -5e8, 1e12])
@@ -127,47 +172,10 @@ def test_latents_that_cannot_be_coded_are_refused(net: Net, value: float) -> Non
 def test_large_latents_escape_from_the_tables(net: Net) -> None:
     update_tables(net.eval())
     y = torch.tensor([2.0**24 - 1, -(2.0**24) + 1, 1000, -7]).view(1, 4, 1, 1)
-    assert torch.equal(net.z.decompress(net.z.compress(y), (1, 1)), y)
-    assert torch.equal(net.y.decompress(net.y.compress(y, 0 * y, 0 * y + 1), 0 * y + 1), y.int())
-
-
-def test_tables_are_no_part_of_the_weights(net: Net) -> None:
-    before = set(net.state_dict())
-    update_tables(net)
-    assert set(net.state_dict()) == before
-    assert not [name for name in before if "cdf" in name or "offset" in name]
-
-
-def test_tables_of_another_net_are_taken_as_they_are(net: Net) -> None:
-    other = Net()
-    with torch.no_grad():
-        other.z.quantiles.mul_(2)
-    update_tables(other)
-    load_tables(net, tables(other))
-    assert tables(net).keys() == tables(other).keys()
-    for name, table in tables(net).items():
-        assert table.dtype == torch.int32 and torch.equal(table, tables(other)[name]), name
-    update_tables(net)
-    assert not torch.equal(tables(net)["z._cdf_length"], tables(other)["z._cdf_length"])
-
-
-def test_updating_twice_changes_nothing(net: Net) -> None:
-    update_tables(net)
-    first = tables(net)
-    update_tables(net)
-    assert all(torch.equal(first[name], table) for name, table in tables(net).items())
-
-
-@pytest.mark.parametrize("change", ["missing", "left over"])
-def test_tables_that_do_not_fit_are_refused(net: Net, change: str) -> None:
-    update_tables(net)
-    saved = tables(net)
-    if change == "missing":
-        saved.pop("y._offset")
-    else:
-        saved["x._offset"] = torch.zeros(1, dtype=torch.int32)
-    with pytest.raises(UserError, match="entropy tables do not fit"):
-        load_tables(net, saved)
+    assert torch.equal(net.z.decompress(iter(net.z.compress(y)[0]), (1, 1)), y)
+    means, scales = torch.zeros_like(y), torch.ones_like(y)
+    payload, _ = net.y.compress(y, means, scales)
+    assert torch.equal(net.y.decompress(payload, means, scales), y)
 
 
 def test_quantile_loss_trains_quantiles_and_nothing_else(net: Net) -> None:

@@ -45,17 +45,19 @@ def test_training_adds_noise_and_evaluation_rounds(net: CompressionModel, x: Ten
 @torch.no_grad()
 def test_decoder_finds_the_encoders_latents(net: CompressionModel, x: Tensor) -> None:
     x = x[:1]
-    payloads, sent = net.encode(net.g_a(x))
-    assert sent.symbols.unique().numel() > 5, "latents that are all zero prove nothing"
-    found = net.decode(payloads, (x.shape[-2], x.shape[-1]))
-    assert torch.equal(sent.symbols, found.symbols) and torch.equal(sent.y_hat, found.y_hat)
-    torch.testing.assert_close(net.g_s(found.y_hat), net(x).x_hat, atol=1e-4, rtol=1e-4)
+    y = net.g_a(x)
+    assert y.shape[1:] == (net.channels, x.shape[2] // net.stride, x.shape[3] // net.stride)
+    payloads, sent = net.encode(y)
+    assert sent.round().unique().numel() > 5, "latents that are all zero prove nothing"
+    assert ((sent - y).abs() <= 0.5 + 1e-4).all()
+    assert torch.equal(net.decode(iter(payloads), (x.shape[-2], x.shape[-1])), sent)
 
 
 @torch.no_grad()
 def test_payloads_are_as_long_as_the_likelihoods_promise(net: CompressionModel) -> None:
     if isinstance(net, MeanScaleHyperprior):  # an untrained net's scales lie far off its latents'
-        net.entropy_parameters.register_forward_hook(lambda *args: _wide_scales(args[-1]))
+        for moments in (net.entropy_parameters, net.moments):
+            moments.register_forward_hook(lambda *args: _wide_scales(args[-1]))
     y = net.g_a(torch.rand(1, 3, 256, 256))
     payloads, _ = net.encode(y)
     promised = sum(bits.item() for bits in net.bottleneck(y)[1].values())

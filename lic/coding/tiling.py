@@ -1,0 +1,71 @@
+"""Transforms of images of any size, tile by tile: memory depends on the tile, results do not.
+
+A tile is computed with as much around it as its outputs can see, and that margin is cut off again. What is
+left is what the whole image gives, but for the last bits of floating-point sums, which a convolution may
+order differently for another size. Everything is counted in latents, the positions of y.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+Window = tuple[slice, slice]  # rows, columns
+
+
+@dataclass(frozen=True)
+class Tile:
+    """``seen`` is to be read; of what comes out, ``kept`` goes to ``place``."""
+
+    seen: Window
+    kept: Window
+    place: Window
+
+
+def tiles(size: tuple[int, int], side: int, margin: Callable[[], int]) -> Iterator[Tile]:
+    """Cut a (height, width) into squares; ``margin`` is asked for when there are several."""
+    around = margin() if max(size) > side else 0
+    for rows in _cut(size[0], side, around):
+        for columns in _cut(size[1], side, around):
+            yield Tile(*zip(rows, columns, strict=True))
+
+
+def scaled(window: Window, factor: int) -> Window:
+    """The same window where every position has become ``factor``."""
+    rows, columns = (slice(part.start * factor, part.stop * factor) for part in window)
+    return rows, columns
+
+
+@torch.inference_mode()
+def margin(net: nn.Module, channels: int, stride: int) -> int:
+    """How many latents beyond its own place an output of ``net`` sees, whatever the layers are.
+
+    In a strip whose inputs are NaN from the middle on, the outputs that are numbers saw none of them.
+
+    Args:
+        net: an analysis or synthesis transform made of convolutions.
+        channels: of its inputs.
+        stride: inputs along a side of one latent; 1 for a synthesis.
+    """
+    length = 8
+    while True:
+        strip = torch.zeros(1, channels, stride, 2 * length * stride)
+        strip[..., length * stride :] = torch.nan
+        share = max(_clouded(net, strip), _clouded(net, strip.flip(3)))
+        if share < 1:
+            return math.ceil(2 * length * share) - length
+        length *= 2
+
+
+def _clouded(net: nn.Module, strip: Tensor) -> float:
+    """The share of output columns that have a NaN."""
+    return net(strip).isnan().flatten(0, 2).any(0).double().mean().item()
+
+
+def _cut(length: int, side: int, around: int) -> Iterator[tuple[slice, slice, slice]]:
+    for start in range(0, length, side):
+        stop = min(start + side, length)
+        first, last = max(start - around, 0), min(stop + around, length)
+        yield slice(first, last), slice(start - first, stop - first), slice(start, stop)
