@@ -3,7 +3,6 @@
 import hashlib
 import math
 import zlib
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -19,8 +18,8 @@ from lic.errors import UserError
 from lic.layers import padded_size
 from lic.models import CompressionModel, Size
 
-TILE = 1024
-"""Side in pixels of the squares in which large images pass through the transforms."""
+TILE = 768
+"""Largest side in pixels of the rectangles in which images pass through the transforms."""
 
 
 class LearnedCodec(FileCodec):
@@ -33,7 +32,7 @@ class LearnedCodec(FileCodec):
     Args:
         net: the network; it is put in evaluation mode.
         info: who the codec is in reports.
-        tile: side of the squares in which large images are processed, in pixels: sets the peak memory.
+        tile: largest side in pixels of the parts in which images are processed; sets the peak memory.
         max_pixels: streams that claim more are refused.
 
     Raises:
@@ -73,28 +72,33 @@ class LearnedCodec(FileCodec):
     def decode(self, data: bytes) -> Pixels:
         """See `FileCodec.decode`."""
         stream = Stream.unpack(data, self.max_pixels)
+        return self._synthesize(self.decode_latents(stream), (stream.height, stream.width))
+
+    @torch.inference_mode()
+    def decode_latents(self, stream: Stream) -> Tensor:
+        """The y_hat of a stream, exactly the encoder's.
+
+        Raises:
+            StreamError: the stream is another model's, or forged.
+        """
         if stream.fingerprint != self.fingerprint:
             raise StreamError(
                 f"The stream was written by another model (fingerprint {stream.fingerprint.hex()}, this one "
                 f"is {self.fingerprint.hex()}); decode it with the model that wrote it."
             )
-        size = (stream.height, stream.width)
-        y_hat = self._decode_latents(stream.payloads, size)
+        payloads = iter(stream.payloads)
+        try:
+            size = padded_size((stream.height, stream.width), self.net.downsampling)
+            y_hat = self.net.decode(payloads, size)
+        except StopIteration:
+            raise StreamError("The stream has too few payloads: the file is forged.") from None
+        if next(payloads, None) is not None:
+            raise StreamError("The stream has payloads left over: the file is forged.")
         if _checksum(y_hat) != stream.latent_checksum:
             raise StreamError(
                 "The decoder found other latents than the encoder wrote: the file is forged, or this machine "
                 "does not compute as IEEE 754 prescribes; decode it on another machine."
             )
-        return self._synthesize(y_hat, size)
-
-    def _decode_latents(self, payloads: Sequence[bytes], size: Size) -> Tensor:
-        remaining = iter(payloads)
-        try:
-            y_hat = self.net.decode(remaining, padded_size(size, self.net.downsampling))
-        except StopIteration:
-            raise StreamError("The stream has too few payloads: the file is forged.") from None
-        if next(remaining, None) is not None:
-            raise StreamError("The stream has payloads left over: the file is forged.")
         return y_hat
 
     def _analyze(self, image: Pixels) -> Tensor:

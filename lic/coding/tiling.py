@@ -25,7 +25,10 @@ class Tile:
 
 
 def tiles(size: tuple[int, int], side: int, margin: Callable[[], int]) -> Iterator[Tile]:
-    """Cut a (height, width) into squares; ``margin`` is asked for when there are several."""
+    """Cut (height, width) into rectangles of sides up to ``side``, all of about one size.
+
+    ``margin`` is asked for when there are several.
+    """
     around = margin() if max(size) > side else 0
     for rows in _cut(size[0], side, around):
         for columns in _cut(size[1], side, around):
@@ -65,7 +68,9 @@ def _clouded(net: nn.Module, strip: Tensor) -> float:
 
 
 def _cut(length: int, side: int, around: int) -> Iterator[tuple[slice, slice, slice]]:
-    for start in range(0, length, side):
-        stop = min(start + side, length)
+    parts = math.ceil(length / side)
+    step = math.ceil(length / parts)
+    for start in range(0, length, step):
+        stop = min(start + step, length)
         first, last = max(start - around, 0), min(stop + around, length)
         yield slice(first, last), slice(start - first, stop - first), slice(start, stop)

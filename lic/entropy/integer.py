@@ -145,7 +145,7 @@ class _Steps:
             biases = (bias / outputs).round()
             sums = _largest_sum(layer, integers, lows, highs) + biases.abs()
             too_large = integers.abs().amax([a for a in range(4) if a != axis_out]) > _LARGEST_WEIGHT
-            refused = (sums >= _LIMIT) | too_large
+            refused = ~(sums < _LIMIT) | too_large
             if not refused.any():
                 return cls(inputs, outputs, lows, highs, integers, biases)
             outputs = torch.where(refused, 1.05 * outputs, outputs)

@@ -1,0 +1,139 @@
+"""Decode streams under settings other than those that encoded them, and count latents that differ.
+
+python benchmarks/exactness.py MODEL FOLDER_OF_IMAGES
+
+Each setting is a process of its own that codes every image, and then decodes the streams of all the others:
+numbers of threads, memory layouts, bfloat16 transforms, convolutions with and without oneDNN, reduced float32
+precision, and instruction sets capped as on an older machine. For comparison, the same is counted for the
+float hyper-synthesis that the integers replace: the images for which a scale falls into another table.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import lic  # noqa: F401 - makes torchvision importable
+
+# isort: split
+import torch
+
+from lic.bitstream import Stream, StreamError
+from lic.coding.learned import LearnedCodec
+from lic.coding.load import load_codec
+from lic.data.sources import ImageFolder
+from lic.layers import padded_size
+from lic.models.hyperprior import MeanScaleHyperprior
+
+SETTINGS: dict[str, dict[str, str]] = {
+    "1 thread": {"OMP_NUM_THREADS": "1"},
+    "2 threads": {"OMP_NUM_THREADS": "2"},
+    "weights in plain layout": {},
+    "bfloat16 transforms": {},
+    "without oneDNN": {},
+    "matmul precision medium": {},
+    "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+    "SSE4.1": {
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "ATEN_CPU_CAPABILITY": "default",
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+    },
+}
+
+
+def main() -> None:
+    """Run every setting as a process and print what differed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path, help="a run folder, a checkpoint or a model file")
+    parser.add_argument("images", type=Path, help="a folder of images")
+    parser.add_argument("--work", nargs=3, metavar=("SETTING", "STEP", "FOLDER"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        setting, step, folder = arguments.work
+        work(arguments.model, arguments.images, setting, step, Path(folder))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for step in ("encode", "decode"):
+            for setting, environment in SETTINGS.items():
+                print(f"{step}: {setting}", file=sys.stderr)
+                command = [sys.executable, __file__, *map(str, (arguments.model, arguments.images))]
+                command += ["--work", setting, step, folder]
+                subprocess.run(command, env=os.environ | environment, check=True)
+        report(Path(folder))
+
+
+def report(folder: Path) -> None:
+    """Print, for each decoder, the images that came out otherwise than the encoder had them."""
+    counts = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    print(f"{'decoder':26}{'images x encoders':>18}{'latents differ':>16}{'float scales differ':>21}")
+    for count in counts:
+        print(f"{count['setting']:26}{count['streams']:18}{count['differ']:16}{count['float']:21}")
+    total = sum(count["streams"] for count in counts)
+    print(f"in all {sum(count['differ'] for count in counts)} of {total} differ")
+
+
+def work(model: Path, images: Path, setting: str, step: str, folder: Path) -> None:
+    """One setting: code all images into ``folder``, or decode what the other settings left there."""
+    codec = load_codec(model)
+    transforms: Any = nullcontext()
+    if setting == "weights in plain layout":
+        codec.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    elif setting == "bfloat16 transforms":
+        transforms = torch.autocast("cpu", torch.bfloat16)
+    elif setting == "without oneDNN":
+        torch.backends.mkldnn.set_flags(False)
+    elif setting == "matmul precision medium":
+        torch.set_float32_matmul_precision("medium")
+    place = folder / setting
+    with torch.inference_mode(), transforms:
+        if step == "encode":
+            place.mkdir()
+            photos = ImageFolder(images)
+            for i, name in enumerate(photos.names):
+                data = codec.encode(photos[i]).data
+                (place / f"{name}.lic").write_bytes(data)
+                np.save(place / f"{name}.npy", float_indexes(codec, data))
+            return
+        counts: dict[str, Any] = {"setting": setting, "streams": 0, "differ": 0, "float": 0}
+        for stream in sorted(folder.glob("*/*.lic")):
+            if stream.parent != place:
+                data = stream.read_bytes()
+                counts["streams"] += 1
+                counts["differ"] += not finds_latents(codec, data)
+                expected = np.load(stream.with_suffix(".npy"))
+                counts["float"] += not np.array_equal(float_indexes(codec, data), expected)
+    (folder / f"{setting}.json").write_text(json.dumps(counts))
+
+
+def finds_latents(codec: LearnedCodec, data: bytes) -> bool:
+    """Whether the decoder's latents have the checksum that the stream gives."""
+    try:
+        codec.decode_latents(Stream.unpack(data))
+    except StreamError:
+        return False
+    return True
+
+
+def float_indexes(codec: LearnedCodec, data: bytes) -> npt.NDArray[np.uint8]:
+    """The tables that the network's own hyper-synthesis, in floating point, would choose for a stream."""
+    net = codec.net
+    assert isinstance(net, MeanScaleHyperprior), "a model with a hyperprior is needed"
+    stream = Stream.unpack(data)
+    height, width = padded_size((stream.height, stream.width), net.downsampling)
+    size = height // net.downsampling, width // net.downsampling
+    z_hat = net.entropy_bottleneck.decompress(iter(stream.payloads), size)
+    _, scales = net.entropy_parameters(net.h_s(z_hat)).chunk(2, 1)
+    indexes: npt.NDArray[np.uint8] = net.gaussian_conditional.build_indexes(scales).numpy().astype(np.uint8)
+    return indexes
+
+
+if __name__ == "__main__":
+    main()
