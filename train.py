@@ -22,7 +22,7 @@ def main(cfg: DictConfig) -> float:
 
     from lic import runs
     from lic.codecs import RateDistortionCodec
-    from lic.coding.checkpoint import load_codec
+    from lic.coding.load import load_codec
     from lic.evaluation.evaluate import evaluate, some_pictures
     from lic.evaluation.summary import add_classical, summarize
 

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ def main() -> None:
                 command += ["--work", setting, step, folder]
                 subprocess.run(command, env=os.environ | environment, check=True)
         report(Path(folder))
+    cost(arguments.model, arguments.images)
 
 
 def report(folder: Path) -> None:
@@ -78,6 +80,33 @@ def report(folder: Path) -> None:
         print(f"{count['setting']:26}{count['streams']:18}{count['differ']:16}{count['float']:21}")
     total = sum(count["streams"] for count in counts)
     print(f"in all {sum(count['differ'] for count in counts)} of {total} differ")
+
+
+def cost(model: Path, images: Path) -> None:
+    """Print what integers cost against the float networks: bits of y in every image, and time."""
+    codec = load_codec(model)
+    net = codec.net
+    assert isinstance(net, MeanScaleHyperprior)
+    bits: dict[str, list[int]] = {"float": [], "integers": []}
+    seconds = dict.fromkeys(bits, 0.0)
+    photos = ImageFolder(images)
+    with torch.inference_mode():
+        for i in range(len(photos)):
+            y = codec.analyze(photos[i])
+            _, z_hat = net.entropy_bottleneck.compress(net.h_a(y))
+            for name, moments in (
+                ("float", lambda z: net.entropy_parameters(net.h_s(z))),
+                ("integers", lambda z, rows=slice(0, y.shape[2]): net.moments(z, rows)),
+            ):
+                start = time.perf_counter()
+                means, scales = moments(z_hat).chunk(2, 1)
+                seconds[name] += time.perf_counter() - start
+                payload, _ = net.gaussian_conditional.compress(y, means, scales)
+                bits[name].append(8 * len(payload))
+    total = 100 * (sum(bits["integers"]) / sum(bits["float"]) - 1)
+    worst = 100 * max(a / b - 1 for a, b in zip(bits["integers"], bits["float"], strict=True))
+    times = ", ".join(f"{name} {1000 * value / len(photos):.1f} ms" for name, value in seconds.items())
+    print(f"bits of y with integers: {total:+.4f} % in all, {worst:+.4f} % at worst; time per image: {times}")
 
 
 def work(model: Path, images: Path, setting: str, step: str, folder: Path) -> None:

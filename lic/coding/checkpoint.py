@@ -1,6 +1,7 @@
-"""From a training run to a codec of files. Nothing found in a checkpoint is executed."""
+"""What a training leaves for coding and for its continuation. Nothing found in a checkpoint is executed."""
 
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,9 @@ from typing import Any
 import torch
 
 from lic.coding.codec import CodecInfo
-from lic.coding.learned import LearnedCodec
-from lic.entropy import load_tables
+from lic.coding.rebuild import Description, naming, rebuild_net
 from lic.errors import UserError
-from lic.models import CompressionModel, build_model, describe_model, net_weights
+from lic.models import CompressionModel, describe_model, net_weights
 
 CHECKPOINTS = "checkpoints"
 _KEPT = ("model", "lambda", "distortion", "optimizer", "ema", "seed", "trainer.precision")
@@ -43,32 +43,26 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         UserError: the file is not a checkpoint of lic.
     """
     try:
+        _check_not_packed(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        config = checkpoint["hyper_parameters"]["config"]
-        described = {"model", "lambda", "distortion"} <= config.keys() and "name" in model_options(config)
-        if described and "state_dict" in checkpoint:
-            return checkpoint
+        config, _ = checkpoint["hyper_parameters"]["config"], net_weights(checkpoint)
     except Exception as error:  # the safe loader raises whatever its input provokes
         raise UserError(f"{path} is not a readable checkpoint of lic; give a .ckpt file of a run.") from error
-    raise UserError(f"{path} is not a checkpoint of lic: it does not describe its model.")
+    with naming(path):
+        Description.parse(config)
+    return checkpoint
 
 
-def load_codec(path: str | os.PathLike[str]) -> LearnedCodec:
-    """The codec, on the CPU, of a run folder (its best checkpoint) or of a checkpoint file.
+def net_of(file: Path, checkpoint: Mapping[str, Any]) -> tuple[CompressionModel, Description]:
+    """The network, on the CPU, that ``file`` with the content ``checkpoint`` holds, and what it is.
 
     Raises:
-        UserError: no such file, not a checkpoint, or one that does not fit its own description.
+        UserError: the parts do not fit each other.
     """
-    file = find_checkpoint(path)
-    checkpoint = read_checkpoint(file)
-    config = checkpoint["hyper_parameters"]["config"]
-    net = build_model(**model_options(config))
-    try:
-        net.load_state_dict(net_weights(checkpoint))
-        load_tables(net, checkpoint["entropy_tables"])
-    except (UserError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{file} does not fit the model it names, {config['model']}.") from error
-    return LearnedCodec(net, describe_run(config, net))
+    with naming(file):
+        description = Description.parse(checkpoint["hyper_parameters"]["config"])
+        weights, tables = net_weights(checkpoint), checkpoint.get("entropy_tables", {})
+        return rebuild_net(description, weights, tables, file.stat().st_size), description
 
 
 def model_options(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,18 +72,14 @@ def model_options(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def describe_run(config: Mapping[str, Any], net: CompressionModel) -> CodecInfo:
     """What reports call the codec of a run."""
-    options = model_options(config)
-    variant = config.get("variant")  # what else a sweep varies makes another curve
-    return CodecInfo(
-        curve=f"{describe_model(**options)} ({config['distortion']}{', ' + variant if variant else ''})",
-        setting=f"λ = {config['lambda']:g}",
-        learned=True,
-        model=options["name"],
-        upsample=options.get("upsample"),
-        lmbda=float(config["lambda"]),
-        distortion=config["distortion"],
-        parameters=sum(p.numel() for p in net.parameters()),
-    )
+    return Description.parse(config).info(net)
+
+
+def setting(config: Any, key: str) -> Any:
+    """The value at a dotted key of a configuration, None where it has none."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, Mapping) else None
+    return config
 
 
 def check_resumable(file: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,13 +100,18 @@ def check_resumable(file: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     return checkpoint
 
 
+def _check_not_packed(path: Path) -> None:
+    """Refuse archives that grow when they are read; torch writes none."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("packed")
+
+
 def _words(config: Mapping[str, Any], key: str) -> str:
     """A setting of a run as people write it."""
     if key == "model":
         return describe_model(**model_options(config))
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
+    value = setting(config, key)
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {item}" for name, item in value.items())
     return str(value)

@@ -3,8 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, overload
 
-from lic.data.images import Pixels
+from PIL.Image import Image, fromarray
+from torch import Tensor
+
+from lic.data.images import AnyImage, Pixels, to_batch, to_pixels
+from lic.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,10 @@ class Encoded:
 
 
 class FileCodec(ABC):
-    """A codec that evaluation, reports and the command line can use."""
+    """A codec of files: what evaluation, the command line and users of the library all call.
+
+    Several threads may use one codec at a time.
+    """
 
     info: CodecInfo
     suffix: str
@@ -56,3 +64,42 @@ class FileCodec(ABC):
         Raises:
             UserError: the bytes are no such file, damaged, or another model's.
         """
+
+    def compress(self, image: AnyImage) -> bytes:
+        """The file that holds ``image``.
+
+        Args:
+            image: a PIL image of any mode (an embedded colour profile, the EXIF orientation and
+                transparency are dealt with as by ``lic compress``), a uint8 array ``[H, W, 3]`` or
+                ``[H, W]``, or a tensor ``[3, H, W]`` or ``[1, 3, H, W]``, uint8 or floating point in 0…1.
+
+        Raises:
+            UserError: anything else.
+        """
+        return self.encode(to_pixels(image)).data
+
+    @overload
+    def decompress(self, data: bytes, into: Literal["pil"] = "pil") -> Image: ...
+    @overload
+    def decompress(self, data: bytes, into: Literal["numpy"]) -> Pixels: ...
+    @overload
+    def decompress(self, data: bytes, into: Literal["tensor"]) -> Tensor: ...
+
+    def decompress(
+        self, data: bytes, into: Literal["pil", "numpy", "tensor"] = "pil"
+    ) -> Image | Pixels | Tensor:
+        """The image in a file that `compress` made.
+
+        Args:
+            data: the whole file.
+            into: a PIL image (RGB), an array (uint8 ``[H, W, 3]``) or a tensor (uint8 ``[3, H, W]``).
+
+        Raises:
+            UserError: the bytes are no such file, damaged, or another model's; or an unknown ``into``.
+        """
+        if into not in ("pil", "numpy", "tensor"):
+            raise UserError(f"There is no into={into!r}; choose 'pil', 'numpy' or 'tensor'.")
+        pixels = self.decode(data)
+        if into == "numpy":
+            return pixels
+        return fromarray(pixels) if into == "pil" else to_batch(pixels)[0]

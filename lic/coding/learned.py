@@ -59,7 +59,7 @@ class LearnedCodec(FileCodec):
     def encode(self, image: Pixels) -> Encoded:
         """See `FileCodec.encode`; a `UserError` if the network yields numbers that are not finite."""
         height, width = image.shape[:2]
-        y = self._analyze(image)
+        y = self.analyze(image)
         payloads, y_hat = self.net.encode(y)
         stream = Stream(self.fingerprint, width, height, _checksum(y_hat), tuple(payloads))
         return Encoded(
@@ -101,8 +101,9 @@ class LearnedCodec(FileCodec):
             )
         return y_hat
 
-    def _analyze(self, image: Pixels) -> Tensor:
-        """The image's y, padded to whole latents by repeating its last row and column."""
+    @torch.inference_mode()
+    def analyze(self, image: Pixels) -> Tensor:
+        """The image's y [1, C, h, w], float32; the image is padded by repeating its last row and column."""
         net, size = self.net, (image.shape[0], image.shape[1])
         height, width = (side // net.stride for side in padded_size(size, net.downsampling))
         y = torch.empty(1, net.channels, height, width)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 from rich.progress import track
 
 from lic.atomic import write_bytes
 from lic.coding.classical import classical_codecs
-from lic.coding.codec import FileCodec
+from lic.coding.codec import CodecInfo, FileCodec
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
@@ -48,16 +49,29 @@ def evaluate(
         DecodingError: a decoded image differs from the encoder's own reconstruction.
         UserError: an image cannot be read or coded.
     """
+    return evaluate_each(codec.info, [codec] * len(images), images, folder, data, pictures, progress)
+
+
+def evaluate_each(
+    info: CodecInfo,
+    codecs: Sequence[FileCodec],
+    images: ImageSet,
+    folder: Path,
+    data: str,
+    pictures: Sequence[int] = (),
+    progress: bool = True,
+) -> Result:
+    """`evaluate` with a codec of its own for every image; together they are the codec ``info``."""
     rows = []
-    title = f"{codec.info.curve}, {codec.info.setting}"
-    for index in track(range(len(images)), title, disable=not progress):
+    title, bar = f"{info.curve}, {info.setting}", Console(stderr=True)
+    for index, codec in enumerate(track(codecs, title, console=bar, disable=not progress)):
         name, image = images.names[index], images[index]
         row, decoded = _measure(codec, image, name, folder / STREAMS / f"{name}{codec.suffix}")
         rows.append(row)
         if index in pictures:
             write_png(folder / ORIGINALS / f"{name}.png", image)
             write_png(folder / RECONSTRUCTIONS / f"{name}.png", decoded)
-    result = Result(codec.info, data, tuple(rows))
+    result = Result(info, data, tuple(rows))
     result.save(folder / RESULT_FILE)
     return result
 
@@ -67,7 +81,7 @@ def evaluate_classical(name: str, images: ImageSet, folder: Path, data: str) -> 
     pictures = some_pictures(len(images))
     return [
         evaluate(codec, images, folder / f"{name}-{codec.quality}", data, pictures, progress=False)
-        for codec in track(classical_codecs(name), f"{name}, all qualities")
+        for codec in track(classical_codecs(name), f"{name}, all qualities", console=Console(stderr=True))
     ]
 
 

@@ -34,7 +34,7 @@ class Point:
 
     @cached_property
     def mean(self) -> dict[str, float]:
-        """The mean over images of every measure, see `Result.mean`."""
+        """The averages of every measure, see `Result.mean`."""
         return self.result.mean
 
     @property
@@ -179,13 +179,14 @@ def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([
         "curve", "setting", "model", "upsample", "lambda", "distortion", "parameters", "data", "images",
-        "bpp", "estimated_bpp", "gap_percent", "psnr", "ms_ssim", "ms_ssim_db", "encode_s", "decode_s", "run",
+        "bpp", "bpp_pooled", "estimated_bpp", "gap_percent", "psnr", "psnr_pooled", "ms_ssim", "ms_ssim_db",
+        "encode_s", "decode_s", "run",
     ])  # fmt: skip
     for point in (point for curve in curves(points) for point in curve.points):
         codec, mean = point.result.codec, point.mean
         numbers = [
-            mean["bpp"], mean["estimated_bpp"], point.gap_percent, mean["psnr"], mean["ms_ssim"],
-            mean["ms_ssim_db"], mean["encode_s"], mean["decode_s"],
+            mean["bpp"], mean["bpp_pooled"], mean["estimated_bpp"], point.gap_percent, mean["psnr"],
+            mean["psnr_pooled"], mean["ms_ssim"], mean["ms_ssim_db"], mean["encode_s"], mean["decode_s"],
         ]  # fmt: skip
         writer.writerow([
             codec.curve, codec.setting, codec.model, codec.upsample, codec.lmbda, codec.distortion,
@@ -198,10 +199,13 @@ def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
 
 def table(points: Iterable[Point]) -> Table:
     """The points as a small table for the console, a section per curve."""
-    view = Table(title="Means over images", title_justify="left", box=SIMPLE_HEAD)
+    view = Table(
+        title="Means over images, qualities in dB", title_justify="left", box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0), pad_edge=False,
+    )  # fmt: skip
     view.add_column("curve", overflow="fold")
     view.add_column("setting", no_wrap=True)
-    for heading in ("bpp", "gap", "PSNR dB", "MS-SSIM dB"):
+    for heading in ("bpp", "gap", "PSNR", "pooled", "MS-SSIM"):
         view.add_column(heading, justify="right", no_wrap=True)
     for curve in curves(points):
         view.add_section()
@@ -212,6 +216,7 @@ def table(points: Iterable[Point]) -> Table:
                 number(point.mean["bpp"], 4),
                 number(point.gap_percent, 2, signed=True, unit=" %"),
                 number(point.mean["psnr"], 2),
+                number(point.mean["psnr_pooled"], 2),
                 number(point.mean["ms_ssim_db"], 2),
             )
     return view

@@ -136,6 +136,7 @@ def _cells(point: Point, start: Path) -> list[str]:
         number(mean["estimated_bpp"], 4),
         number(point.gap_percent, 2, signed=True, unit=" %"),
         number(mean["psnr"], 2),
+        number(mean["psnr_pooled"], 2),
         number(mean["ms_ssim"], 4),
         number(mean["ms_ssim_db"], 2),
         f"{codec.parameters:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if codec.parameters else "–",

@@ -10,7 +10,16 @@ from lic.atomic import write_text
 from lic.coding.codec import CodecInfo
 from lic.errors import UserError
 
-__all__ = ["MEASURES", "ORIGINALS", "RECONSTRUCTIONS", "RESULT_FILE", "CodecInfo", "Result", "Row"]
+__all__ = [
+    "MEASURES",
+    "ORIGINALS",
+    "RECONSTRUCTIONS",
+    "RESULT_FILE",
+    "CodecInfo",
+    "Result",
+    "Row",
+    "json_text",
+]
 
 RESULT_FILE = "test.json"
 ORIGINALS, RECONSTRUCTIONS = "originals", "reconstructions"
@@ -58,13 +67,32 @@ class Result:
 
     @property
     def mean(self) -> dict[str, float]:
-        """The mean over images of every measure.
+        """The mean over images of every measure, and two averages over all pixels of all images.
 
-        NaN is left out, and so is inf: a single image coded without loss (a blank page) would make the
-        mean infinite and hide all the others. Where no finite value remains the mean is inf if there was
-        one (every image is lossless), else NaN.
+        ``bpp_pooled`` is the rate of all files together over all pixels, ``psnr_pooled`` the PSNR of the
+        squared error of all pixels: the averages of the CLIC challenge, and of the rate control in Cheng et
+        al. (2019). Large images, and for PSNR bad ones, weigh more in them.
+
+        In a mean over images NaN is left out, and so is inf: a single image coded without loss (a blank
+        page) would make the mean infinite and hide all the others. Where no finite value remains the mean
+        is inf if there was one (every image is lossless), else NaN.
         """
-        return {name: _mean([getattr(row, name) for row in self.rows]) for name in MEASURES}
+        means = {name: _mean([getattr(row, name) for row in self.rows]) for name in MEASURES}
+        return means | {"bpp_pooled": self._pooled_bpp(), "psnr_pooled": self._pooled_psnr()}
+
+    @property
+    def pixels(self) -> int:
+        """Of all images together."""
+        return sum(row.width * row.height for row in self.rows)
+
+    def _pooled_bpp(self) -> float:
+        return 8 * sum(row.bytes for row in self.rows) / self.pixels if self.rows else math.nan
+
+    def _pooled_psnr(self) -> float:
+        error = math.fsum(row.width * row.height * 10 ** (-row.psnr / 10) for row in self.rows)  # / PEAK²
+        if error:
+            return 10 * math.log10(self.pixels / error)
+        return math.inf if self.rows else math.nan
 
     def save(self, path: Path) -> None:
         """Write ``test.json`` (NaN as null, inf as the string "Infinity": JSON has neither)."""
@@ -74,7 +102,7 @@ class Result:
             "mean": self.mean,
             "rows": [asdict(row) for row in self.rows],
         }
-        write_text(path, json.dumps(_to_json(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_text(path, json_text(content))
 
     @classmethod
     def load(cls, path: Path) -> "Result":
@@ -87,6 +115,11 @@ class Result:
             raise UserError(
                 f"{path} is not a test result of lic ({error}); evaluate the run again."
             ) from error
+
+
+def json_text(content: Any) -> str:
+    """Measures and what goes with them as JSON: NaN as null, inf as the string "Infinity"."""
+    return json.dumps(_to_json(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _mean(values: list[float]) -> float:

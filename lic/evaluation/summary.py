@@ -46,8 +46,8 @@ def add_classical(folder: Path) -> None:
     measured = {(point.result.images, point.result.codec.model) for point in points}
     targets: dict[tuple[Any, ...], Path] = {}
     for point in points:
-        config_file, result = point.run / ".hydra" / "config.yaml", point.result
-        if not config_file.exists():
+        config_file, result = _configuration(point.run, folder), point.result
+        if not config_file or not result.codec.learned:
             continue
         number = f"-{len(targets) + 1}" if targets else ""
         target = targets.setdefault(result.images, folder / CLASSICAL / f"{result.data}{number}")
@@ -58,6 +58,16 @@ def add_classical(folder: Path) -> None:
                 evaluate_classical(name, images_of(cast(DictConfig, cfg))[0], target, result.data)
     if (folder / CLASSICAL).is_dir():
         write_rd_csv(folder / CLASSICAL / RD_FILE, collect([folder / CLASSICAL]))
+
+
+def _configuration(run: Path, folder: Path) -> Path | None:
+    """Of a run, or of the evaluation below ``folder`` that measured several models in folders of its own."""
+    for place in (run, *run.parents):
+        if (file := place / ".hydra" / "config.yaml").exists():
+            return file
+        if place == folder.resolve():
+            break
+    return None
 
 
 def images_of(cfg: DictConfig) -> tuple[ImageSet, str]:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lic.codecs import RateDistortionCodec, TrainingDivergedError
-from lic.coding.checkpoint import load_codec, read_checkpoint
+from lic.coding.checkpoint import read_checkpoint
+from lic.coding.load import load_codec
 from lic.data import DeadLeaves, to_batch
 from lic.entropy import is_quantile, load_tables, tables, update_tables
 from lic.errors import UserError

@@ -1,5 +1,7 @@
+import math
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lic.coding.checkpoint import check_resumable, find_checkpoint, load_codec, read_checkpoint
+from lic.coding.checkpoint import check_resumable, find_checkpoint, read_checkpoint
+from lic.coding.load import load_codec
 from lic.data import DeadLeaves, write_png
 from lic.entropy import tables
 from lic.errors import UserError
@@ -42,10 +45,9 @@ def _save(content: Any, path: Path) -> Path:
 
 CODE = """
 import sys, lic
-from lic.coding.checkpoint import load_codec
 from lic.data import read_image, write_png
 run, photo, stream, decoded = sys.argv[1:]
-codec = load_codec(run)
+codec = lic.load(run)
 data = codec.encode(read_image(photo)).data
 assert data == open(stream, "rb").read(), "other bytes"
 write_png(decoded, codec.decode(data))
@@ -125,7 +127,7 @@ class Malicious:
 
 
 @pytest.mark.parametrize(
-    "kind", ["text", "empty", "cut", "another project's", "a tensor", "a list", "code", "pickle"]
+    "kind", ["text", "empty", "cut", "another project's", "a tensor", "a list", "code", "pickle", "packed"]
 )
 def test_other_files_are_refused_and_nothing_runs(
     kind: str, checkpoint: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -137,6 +139,11 @@ def test_other_files_are_refused_and_nothing_runs(
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     elif kind == "code":
         _save(checkpoint | {"callbacks": Malicious()}, file)
+    elif kind == "packed":
+        stored = zipfile.ZipFile(_save(checkpoint, tmp_path / "stored.ckpt"))
+        with stored, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name in stored.namelist():
+                packed.writestr(name, stored.read(name))
     elif kind in ("text", "empty", "pickle"):
         file.write_bytes({"text": b"hello\n" * 100, "empty": b"", "pickle": pickle.dumps(Malicious())}[kind])
     else:
@@ -153,7 +160,10 @@ def test_other_files_are_refused_and_nothing_runs(
 
 @pytest.mark.parametrize(
     "damage",
-    ["missing weight", "other width", "missing tables", "foreign tables", "no tables", "text as tables"],
+    [
+        *("missing weight", "other width", "missing tables", "foreign tables", "no tables", "text as tables"),
+        *("text as weight", "sparse weight", "weight elsewhere", "other type", "too large", "stretched"),
+    ],
 )
 def test_a_checkpoint_that_does_not_fit_its_model_is_refused(
     damage: str, checkpoint: dict[str, Any], tmp_path: Path
@@ -168,10 +178,26 @@ def test_a_checkpoint_that_does_not_fit_its_model_is_refused(
         checkpoint["entropy_tables"]["other._offset"] = torch.zeros(1)
     elif damage == "no tables":
         checkpoint.pop("entropy_tables")
-    else:
+    elif damage == "text as tables":
         checkpoint["entropy_tables"] = "tables"
+    elif damage == "too large":
+        checkpoint["hyper_parameters"]["config"]["model"] = MODEL | {"width": 10**9}
+    elif damage == "stretched":
+        checkpoint["hyper_parameters"]["config"]["model"] = MODEL | {"width": 20000}
+        checkpoint["state_dict"] = {
+            name: torch.zeros(1).expand(*(20000 if side == 8 else side for side in value.shape))
+            for name, value in checkpoint["state_dict"].items()
+        }
+    else:
+        weight = checkpoint["state_dict"]["net.g_a.0.weight"]
+        checkpoint["state_dict"]["net.g_a.0.weight"] = {
+            "text as weight": "text",
+            "sparse weight": weight.to_sparse(),
+            "weight elsewhere": weight.to("meta"),
+            "other type": weight.double(),
+        }[damage]
     file = _save(checkpoint, tmp_path / "model.ckpt")
-    with pytest.raises(UserError, match=r"model.ckpt does not fit the model it names"):
+    with pytest.raises(UserError, match=r"model.ckpt cannot be used\. .* not fit the model"):
         load_codec(file)
 
 
@@ -181,8 +207,12 @@ def test_a_checkpoint_that_does_not_fit_its_model_is_refused(
         ({"name": "vgg"}, "Unknown model 'vgg'"),
         (MODEL | {"name": "os.system", "command": "mkdir executed"}, "Unknown model 'os.system'"),
         (MODEL | {"depth": 3}, "cannot be built with"),
-        ({}, "does not describe its model|not a readable checkpoint"),
-        ("hyperprior", "does not describe its model|not a readable checkpoint"),
+        ({}, "does not describe its model"),
+        ("hyperprior", "does not describe its model"),
+        (MODEL | {"name": ["hyperprior"]}, "does not describe its model"),
+        (MODEL | {"width": [8]}, "does not describe its model"),
+        (MODEL | {"width": math.nan}, "does not describe its model"),
+        (MODEL | {"\x1b[31m": 8}, "does not describe its model"),
     ],
 )
 def test_a_checkpoint_names_a_model_and_nothing_else(
@@ -190,6 +220,33 @@ def test_a_checkpoint_names_a_model_and_nothing_else(
 ) -> None:
     checkpoint["hyper_parameters"]["config"]["model"] = model
     with pytest.raises(UserError, match=sentence):
+        load_codec(_save(checkpoint, tmp_path / "model.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("lambda", "5"), ("lambda", -1), ("distortion", "l1"), ("variant", 3)]
+)
+def test_what_reports_would_say_is_checked(
+    key: str, value: Any, checkpoint: dict[str, Any], tmp_path: Path
+) -> None:
+    checkpoint["hyper_parameters"]["config"][key] = value
+    with pytest.raises(UserError, match=r"model.ckpt cannot be used\. "):
+        load_codec(_save(checkpoint, tmp_path / "model.ckpt"))
+
+
+def test_references_that_multiply_are_not_followed(checkpoint: dict[str, Any], tmp_path: Path) -> None:
+    many: list[Any] = []
+    for _ in range(100):
+        many = [many, many]
+    checkpoint["hyper_parameters"]["config"]["model"] = MODEL | {"width": many}
+    checkpoint["hyper_parameters"]["config"]["lambda"] = many
+    with pytest.raises(UserError, match="does not describe its model"):
+        load_codec(_save(checkpoint, tmp_path / "model.ckpt"))
+
+
+def test_weights_that_are_not_numbers_are_refused(checkpoint: dict[str, Any], tmp_path: Path) -> None:
+    checkpoint["state_dict"]["net.g_a.0.weight"][0, 0, 0, 0] = torch.inf
+    with pytest.raises(UserError, match="not finite"):
         load_codec(_save(checkpoint, tmp_path / "model.ckpt"))
 
 
@@ -210,7 +267,7 @@ def test_loading_leaves_the_random_state_alone(checkpoint: dict[str, Any], tmp_p
     """Evaluation in the middle of a sweep must not move what the next job draws."""
     file = _save(checkpoint, tmp_path / "model.ckpt")
     image = np.zeros((20, 20, 3), np.uint8)
-    codec = load_codec(file)
     state = torch.get_rng_state()
+    codec = load_codec(file)
     codec.decode(codec.encode(image).data)
     assert torch.equal(torch.get_rng_state(), state)

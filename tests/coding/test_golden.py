@@ -56,7 +56,7 @@ class Exact(MeanScaleHyperprior):
         super().__init__()
         self.g_a, self.g_s = Analysis(), Synthesis()
         self.h_a, self.h_s, self.entropy_parameters = HyperAnalysis(), HyperSynthesis(), nn.Identity()
-        self.moments: nn.Module = self.h_s
+        self.moments = self.h_s  # type: ignore[assignment]
         self.entropy_bottleneck, self.gaussian_conditional = EntropyBottleneck(4), GaussianConditional()
         values = {name: torch.full_like(value, 0.5) for name, value in self.state_dict().items()}
         values["entropy_bottleneck.quantiles"] = torch.tensor([-8.0, 0.0, 8.0]).repeat(4, 1, 1)

@@ -70,7 +70,7 @@ def test_tiles_give_what_the_whole_image_gives(make_net: Any, variant: dict[str,
     net: CompressionModel = make_net(**variant)
     whole, tiled = LearnedCodec(net, INFO), LearnedCodec(net, INFO, tile=64)
     with torch.inference_mode():
-        torch.testing.assert_close(tiled._analyze(photo), whole._analyze(photo), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(tiled.analyze(photo), whole.analyze(photo), atol=1e-4, rtol=1e-4)
     encoded = tiled.encode(photo)
     decoded = tiled.decode(encoded.data)
     assert np.array_equal(decoded, encoded.reconstruct())

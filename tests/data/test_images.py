@@ -1,13 +1,16 @@
 import io
 import logging
+import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from lic.data import Pixels, read_image, to_batch, to_float, to_image, to_uint8, write_png
+from lic.data.images import to_pixels
 from lic.errors import UserError
 
 
@@ -60,6 +63,155 @@ def test_cmyk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     Image.new("CMYK", (4, 4), (0, 255, 255, 0)).save(tmp_path / "ink.tif")
     assert read_image(tmp_path / "ink.tif")[0, 0].tolist() == [255, 0, 0]
     assert "CMYK" in caplog.text
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+PRIMARIES = {  # of Display P3, adapted to D50, as its profile prints them
+    b"rXYZ": (0.51512, 0.24120, -0.00105),
+    b"gXYZ": (0.29198, 0.69225, 0.04189),
+    b"bXYZ": (0.15710, 0.06657, 0.78407),
+}
+
+
+def display_p3() -> bytes:
+    """Little CMS's sRGB profile with the primaries of Display P3."""
+    profile = bytearray(SRGB)
+    for tag, xyz in PRIMARIES.items():
+        place = int.from_bytes(profile[(at := profile.index(tag) + 4) : at + 4])
+        profile[place + 8 : place + 20] = struct.pack(">3i", *(round(v * 65536) for v in xyz))
+    return bytes(profile)
+
+
+def ink_profile() -> bytes:
+    """A CMYK profile: L* = 100 is bare paper, 0 is what has black, 50 what has other inks."""
+    table = b"".join(bytes([0 if i % 2 else 128 if i else 255, 128, 128]) for i in range(16))
+    lut = struct.pack(">4s4x4B9i", b"mft1", 4, 3, 2, 0, *(65536 * i for i in (1, 0, 0, 0, 1, 0, 0, 0, 1)))
+    lut += 4 * bytes(range(256)) + table + 3 * bytes(range(256))
+    white = struct.pack(">4s4x3i", b"XYZ ", *(round(v * 65536) for v in (0.9642, 1, 0.8249)))
+    name = struct.pack(">4s4xI12s67x", b"desc", 9, b"test ink").ljust(92, b"\0")
+    tags, places, body = {b"A2B0": lut, b"wtpt": white, b"desc": name}, b"", b""
+    for tag, data in tags.items():
+        places += struct.pack(">4s2I", tag, 128 + 4 + 36 + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    rest = struct.pack(">I", len(tags)) + places + body
+    size, version = 128 + len(rest), 0x02400000
+    head = struct.pack(">I4xI4s4s4s12x4s28x", size, version, b"prtr", b"CMYK", b"Lab ", b"acsp")
+    return head + struct.pack(">3i", *(round(v * 65536) for v in (0.9642, 1, 0.8249))) + bytes(48) + rest
+
+
+def from_p3(pixels: Pixels) -> Pixels:
+    """Display P3 to sRGB by the formulas of IEC 61966-2-1."""
+    encoded = pixels / 255
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    srgb = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
+    linear = (linear @ np.array(list(PRIMARIES.values())) @ np.linalg.inv(srgb).T).clip(0, 1)
+    encoded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return (255 * encoded).round().astype(np.uint8)
+
+
+def test_people_see_srgb(tmp_path: Path, pixels: Pixels, caplog: pytest.LogCaptureFixture) -> None:
+    Image.fromarray(pixels).save(tmp_path / "wide.png", icc_profile=display_p3())
+    assert (read_image(tmp_path / "wide.png") == pixels).all(), "benchmarks take the numbers as they are"
+    assert not caplog.records
+    found, expected = read_image(tmp_path / "wide.png", managed=True), from_p3(pixels)
+    assert np.abs(found.astype(int) - expected).max() <= 2 < np.abs(found.astype(int) - pixels).max()
+    assert "wide.png: colours are converted to sRGB from the profile" in caplog.text
+    data = io.BytesIO((tmp_path / "wide.png").read_bytes())
+    assert (read_image(data, managed=True) == found).all()
+
+
+def test_srgb_by_any_name_changes_nothing(
+    tmp_path: Path, pixels: Pixels, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, profile in {"srgb": SRGB, "other": SRGB.replace("sRGB".encode("utf-16-be"), b"")}.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png", icc_profile=profile)
+        assert (read_image(tmp_path / f"{name}.png", managed=name == "srgb") == pixels).all()
+    assert not caplog.records
+
+
+def test_profiles_and_transparency(tmp_path: Path, pixels: Pixels) -> None:
+    rgba = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    rgba[0, 0, 3] = 0
+    Image.fromarray(rgba).save(tmp_path / "clear.png", icc_profile=display_p3())
+    found = read_image(tmp_path / "clear.png", managed=True).astype(int)
+    assert found[0, 0].tolist() == [255] * 3
+    assert np.abs(found[1:] - from_p3(pixels)[1:]).max() <= 2
+
+
+def test_ink_through_its_profile(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ink = Image.fromarray(np.array([[[0, 0, 0, 0], [255, 0, 0, 0], [0, 255, 255, 0]]], np.uint8), "CMYK")
+    ink.save(tmp_path / "ink.tif", icc_profile=ink_profile())
+    found = read_image(tmp_path / "ink.tif", managed=True)[0].astype(int)
+    expected = [[255] * 3, [119] * 3, [119] * 3]  # sRGB's gray of L* = 50
+    assert np.abs(found - expected).max() <= 2
+    assert "profile 'test ink'" in caplog.text and "CMYK is" not in caplog.text
+
+
+@pytest.mark.parametrize("profile", [b"nonsense", SRGB[:200], ink_profile(), bytes(5000)])
+def test_broken_profiles_are_ignored(
+    tmp_path: Path, pixels: Pixels, caplog: pytest.LogCaptureFixture, profile: bytes
+) -> None:
+    Image.fromarray(pixels).save(tmp_path / "odd.png", icc_profile=profile)
+    assert (read_image(tmp_path / "odd.png", managed=True) == pixels).all()
+    assert "odd.png: its colour profile is ignored" in caplog.text and caplog.text.count("\n") == 1
+
+
+def test_files_are_tagged_as_srgb(tmp_path: Path, pixels: Pixels) -> None:
+    buffer = io.BytesIO()
+    write_png(buffer, pixels)
+    write_png(tmp_path / "a.png", pixels)
+    assert buffer.getvalue() == (tmp_path / "a.png").read_bytes()
+    with Image.open(buffer) as image:
+        assert image.info["srgb"] == 0
+
+
+def test_images_in_memory(pixels: Pixels) -> None:
+    chw = torch.tensor(pixels).permute(2, 0, 1)
+    image: Any
+    for image in (Image.fromarray(pixels), pixels, chw, chw[None], chw / 255, chw[None].double() / 255):
+        assert (to_pixels(image) == pixels).all(), type(image)
+    strange = (pixels[::-1, ::2], np.asfortranarray(pixels), chw.to(torch.float16).requires_grad_() / 255)
+    for image, expected in zip(strange, (pixels[::-1, ::2], pixels, pixels), strict=True):
+        assert (to_pixels(image) == expected).all()
+    gray = Image.fromarray(pixels[..., 0])
+    assert (to_pixels(gray) == to_pixels(pixels[..., 0])).all() and to_pixels(gray).shape == pixels.shape
+
+
+def test_pictures_in_memory_are_those_on_disk(tmp_path: Path, pixels: Pixels) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "p3.png", icc_profile=display_p3(), exif=exif)
+    with Image.open(tmp_path / "p3.png") as image:
+        assert (to_pixels(image) == read_image(tmp_path / "p3.png", managed=True)).all()
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        None,
+        b"bytes",
+        "photo.png",
+        [[0]],
+        np.zeros((4, 4, 3)),
+        np.zeros((4, 4, 3), np.uint16),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((3, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros(4, np.uint8),
+        torch.zeros(4, 4, 3),
+        torch.zeros(2, 3, 4, 4),
+        torch.zeros(3, 4, 0),
+        torch.zeros(3, 4, 4, dtype=torch.int64),
+        torch.full((3, 4, 4), 255.0),
+        torch.full((3, 4, 4), torch.nan),
+        torch.full((3, 4, 4), -0.01),
+        Image.new("RGB", (0, 4)),
+    ],
+)
+def test_what_is_no_image_is_refused(image: Any) -> None:
+    with pytest.raises(UserError, match=r"lic cannot code this .*uint8 array \[H, W, 3\]") as caught:
+        to_pixels(image)
+    assert "\n" not in str(caught.value)
 
 
 def test_exif_orientation_stands_upright(tmp_path: Path, pixels: Pixels) -> None:

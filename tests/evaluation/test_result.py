@@ -3,6 +3,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lic.errors import UserError
@@ -32,6 +33,28 @@ def test_a_mean_leaves_out_what_is_not_finite() -> None:
     assert math.isnan(mean["estimated_bpp"])
     assert result(replace(ROW, psnr=math.inf)).mean["psnr"] == math.inf
     assert math.isnan(result().mean["bpp"])
+
+
+def test_pooled_averages_are_those_of_all_pixels_together() -> None:
+    rng = np.random.default_rng(0)
+    sizes, errors = [(24, 40), (8, 16)], []
+    rows = []
+    for (height, width), noise in zip(sizes, (20, 3), strict=True):
+        errors.append(rng.normal(0, noise, (height, width, 3)) ** 2)
+        value = 10 * math.log10(255**2 / errors[-1].mean())
+        rows.append(replace(ROW, width=width, height=height, bytes=width, psnr=value))
+    mean = result(*rows).mean
+    pooled = np.concatenate([error.ravel() for error in errors]).mean()
+    assert mean["psnr_pooled"] == pytest.approx(10 * math.log10(255**2 / pooled))
+    assert mean["psnr_pooled"] < mean["psnr"]  # the large image is the bad one
+    assert mean["bpp_pooled"] == pytest.approx(8 * (40 + 16) / (24 * 40 + 8 * 16))
+
+
+def test_an_image_without_loss_has_no_error_to_pool() -> None:
+    lossless = replace(ROW, psnr=math.inf)
+    assert result(ROW, lossless).mean["psnr_pooled"] == pytest.approx(ROW.psnr + 10 * math.log10(2))
+    assert result(lossless).mean["psnr_pooled"] == math.inf
+    assert math.isnan(result().mean["psnr_pooled"]) and math.isnan(result().mean["bpp_pooled"])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"codec": {}, "data": "x", "rows": [3]}', "\ud800"])

@@ -1,0 +1,60 @@
+"""`lic`: what people do with runs and files once a codec is trained.
+
+A command is a function of a module below, registered here. Modules import torch only where a network runs:
+``lic --help``, completion and ``lic info`` would wait for it.
+"""
+
+import sys
+from collections.abc import Callable
+from io import TextIOWrapper
+from textwrap import dedent
+
+import typer
+
+from lic import entry
+from lic.cli.coding import compress, decompress
+from lic.cli.inspect import complexity, export, info, report
+from lic.cli.rate_control import rate_control
+
+EXAMPLES: dict[Callable[..., None], str] = {
+    compress: """
+        lic compress photo.png photo.lic -m RUN
+        lic compress photos streams -m RUN --jobs 2
+        lic compress 'photos/**/*.png' streams -m RUN
+        lic compress - - -m RUN < photo.jpg > photo.lic
+        lic compress photo.png photo.lic -m LOW -m HIGH --target-bpp 0.3""",
+    decompress: """
+        lic decompress photo.lic back.png -m RUN
+        lic decompress streams pictures -m LOW -m HIGH
+        lic decompress - - -m RUN < photo.lic > back.png""",
+    info: """
+        lic info photo.lic
+        lic info streams/*.lic --json
+        lic info RUN""",
+    export: """
+        lic export RUN -o model.lic-model""",
+    rate_control: """
+        lic rate-control LOW HIGH photos --target-bpp 0.15 -o streams""",
+    report: """
+        lic report multirun/SWEEP outputs/RUN -o both.html""",
+    complexity: """
+        lic complexity model=hyperprior model.kernel_size=9""",
+}
+
+app = typer.Typer(
+    name="lic",
+    help="Compress images with trained codecs, and look at what a training produced.",
+    epilog="Example: lic compress photo.png photo.lic --model RUN",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command, examples in EXAMPLES.items():
+    app.command(epilog=f"\b\nExamples:{dedent(examples)}")(command)
+
+
+def main() -> None:
+    """The entry point: a user's mistake is one line and exit code 2."""
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files need not be text, nor a terminal know λ
+        sys.stdout.reconfigure(errors="backslashreplace")
+    entry.run(app)

@@ -1,0 +1,124 @@
+"""`lic info`, `complexity` and `report`, and how the command itself behaves."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lic as library
+from lic.cli import EXAMPLES, app, batch
+
+Lic = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.usefixtures("models", "photo")
+def test_info_of_a_stream(lic: Lic, tmp_path: Path) -> None:
+    lic("compress", "photo.png", "photo.lic", "-m", "run")
+    data = (tmp_path / "photo.lic").read_bytes()
+    fingerprint = library.load(tmp_path / "run").fingerprint.hex()
+    code, out, _ = lic("info", "photo.lic")
+    assert code == 0 and fingerprint in out and "width" in out and "70" in out
+    code, out, _ = lic("info", "photo.lic", "--json")
+    (said,) = json.loads(out)
+    assert (said["width"], said["height"], said["bytes"]) == (70, 50, len(data))
+    assert said["fingerprint"] == fingerprint and said["error"] is None
+    assert said["bpp"] == pytest.approx(8 * len(data) / 3500, abs=1e-4) and said["overhead"] < 24
+
+
+@pytest.mark.usefixtures("models", "photo")
+def test_info_of_many_goes_on_after_bad_ones(lic: Lic, tmp_path: Path) -> None:
+    lic("compress", "photo.png", "photo.lic", "-m", "run")
+    (tmp_path / "text.lic").write_text("hello")
+    code, out, err = lic("info", "text.lic", "absent.lic", "photo.lic")
+    assert code == batch.SOME_FAILED and out.startswith("photo.lic:")
+    assert "text.lic: This is not a lic stream" in err and "absent.lic cannot be read" in err
+    assert err.endswith("2 of 3 files failed.\n")
+
+
+@pytest.mark.usefixtures("models")
+def test_info_of_a_model(lic: Lic, tmp_path: Path) -> None:
+    fingerprint = library.load(tmp_path / "run").fingerprint.hex()
+    for name in ("run", "run/checkpoints/best.ckpt"):
+        code, out, _ = lic("info", name)
+        assert code == 0 and "hyperprior" in out and fingerprint in out
+
+
+@pytest.mark.usefixtures("models", "photo")
+def test_an_exported_model_is_a_model(lic: Lic, tmp_path: Path) -> None:
+    assert lic("export", "run", "-o", "model.lic-model")[:2] == (0, "model.lic-model\n")
+    assert "hyperprior" in lic("info", "model.lic-model")[1]
+    lic("compress", "photo.png", "a.lic", "-m", "run")
+    lic("compress", "photo.png", "b.lic", "-m", "model.lic-model")
+    assert (tmp_path / "a.lic").read_bytes() == (tmp_path / "b.lic").read_bytes()
+    assert "--force" in lic("export", "run", "-o", "model.lic-model")[2]
+    assert lic("export", "run", "-o", "model.lic-model", "--force")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["info", "text.png"], "not a lic stream"),
+        (["info", "absent"], "absent cannot be read"),
+        (["info", "."], "checkpoints"),
+        (["export", "nowhere", "-o", "x.lic-model"], "nowhere does not exist"),
+        (["export", ".", "-o", "x.zip"], "does not end in .lic-model"),
+        (["report", "nowhere"], "nowhere"),
+        (["complexity", "model=nonsense"], "nonsense"),
+        (["complexity", "model=hyperprior", "upsample=tconv"], "takes no upsample="),
+        (["complexity", "model.width=7"], "even number"),
+    ],
+)
+def test_bad_input_is_one_line(lic: Lic, tmp_path: Path, arguments: list[str], words: str) -> None:
+    (tmp_path / "text.png").write_text("not pixels")
+    code, _, err = lic(*arguments)
+    assert code == 2
+    assert err.startswith("Error: ") and err.count("\n") == 1 and words in err, err
+    assert not any(tmp_path.glob("x.*"))
+
+
+def test_complexity_names_the_model(lic: Lic) -> None:
+    code, out, _ = lic("complexity", "model=baseline", "model.kernel_size=3")
+    assert code == 0 and "997,379" in out and "4.25e9" in out
+
+
+def test_every_help_shows_an_example(lic: Lic) -> None:
+    names = [command.name or command.callback.__name__.replace("_", "-") for command in commands()]
+    code, out, _ = lic("--help")
+    assert code == 0 and "Example: lic compress" in out and all(f"\n  {name}" in out for name in names)
+    for name in names:
+        code, out, _ = lic(name, "--help")
+        assert code == 0 and f"\n  lic {name} " in out, out
+        assert "\x08" not in out
+
+
+def commands() -> list[Any]:
+    assert len(app.registered_commands) == len(EXAMPLES)
+    return app.registered_commands
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["compress"], ["compress", "a.png", "-m"], ["info"]])
+def test_wrong_usage_is_refused(lic: Lic, arguments: list[str]) -> None:
+    code, out, err = lic(*arguments)
+    assert code == 2 and not out and "Error: " in err
+
+
+def test_names_and_letters_that_the_terminal_lacks(
+    lic: Lic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = b"\xff\xce\xbb.lic".decode(errors="surrogateescape")
+    golden = Path(__file__).parents[1] / "golden" / "exact.lic"
+    (tmp_path / name).write_bytes(golden.read_bytes())
+    code, out, err = lic("info", name)
+    assert code in (0, 2), "an older golden file may be of another version"
+    assert "\\udcff" in out + err
+
+
+def test_the_shell_completes(run_python: Any) -> None:
+    ask = {"_LIC_COMPLETE": "complete_bash", "COMP_WORDS": "lic de", "COMP_CWORD": "1"}
+    code = "import sys; sys.argv = ['lic']\nfrom lic.cli import main\ntry:\n    main()\nfinally:\n"
+    done = run_python("-c", code + "    assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)", **ask)
+    assert done.stdout.split() == ["decompress"] and not done.stderr
+    assert sys.executable

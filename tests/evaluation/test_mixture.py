@@ -1,0 +1,129 @@
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lic.coding.classical import PillowCodec
+from lic.coding.codec import CodecInfo
+from lic.data import ImageFolder, write_png
+from lic.data.sources import ImageSet
+from lic.errors import UserError
+from lic.evaluation.mixture import check_aim, evaluate_mixture, evaluate_models, mix
+from lic.evaluation.points import collect, curves
+from lic.evaluation.result import RESULT_FILE, Result, Row
+
+INFO = CodecInfo("net (ms_ssim)", "λ = 5", True, "baseline", lmbda=5, distortion="ms_ssim", parameters=1000)
+SIZES = (200, 150, 230)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> ImageSet:
+    rng = np.random.default_rng(0)
+    for i, side in enumerate(SIZES):
+        plain = np.linspace(0, 255, side * 180 * 3).reshape(side, 180, 3)
+        noisy = np.clip(plain + rng.normal(0, 30 * i, plain.shape), 0, 255)
+        write_png(tmp_path / "photos" / f"{i}.png", noisy.astype(np.uint8))
+    return ImageFolder(tmp_path / "photos")
+
+
+def made_up(sizes: Sequence[int], qualities: Sequence[float], info: CodecInfo = INFO, **row: float) -> Result:
+    rows = [
+        Row(f"{i}", 100, 80, size, size / 1000, math.nan, 30 + 10 * quality, quality, 10.0, 0.1, 0.2)
+        for i, (size, quality) in enumerate(zip(sizes, qualities, strict=True))
+    ]
+    return Result(info, "photos", tuple(rows))
+
+
+def test_the_mixture_is_an_operating_point_of_chosen_files(images: ImageSet, tmp_path: Path) -> None:
+    codecs = [PillowCodec("jpeg", quality) for quality in (10, 50, 90)]
+    mixture, *alone = evaluate_mixture(codecs, images, tmp_path / "run", "noise", 1.2, "psnr", pictures=[1])
+
+    assert repr(Result.load(tmp_path / "run" / RESULT_FILE).rows) == repr(
+        mixture.rows
+    )  # NaN equals NaN there
+    folders = [tmp_path / "run" / f"model-{number}" for number in (1, 2, 3)]
+    for folder, result in zip(folders, alone, strict=True):
+        assert repr(Result.load(folder / RESULT_FILE)) == repr(result)
+    chosen = mix(alone, 1.2, "psnr").models
+    assert len(set(chosen)) > 1
+    for row, model in zip(mixture.rows, chosen, strict=True):
+        file = Path("streams", f"{row.file}.jpg")
+        data = (tmp_path / "run" / file).read_bytes()
+        assert data == (folders[model] / file).read_bytes()
+        assert row.bytes == len(data) and row.psnr == alone[model].rows[int(row.file)].psnr
+    assert (tmp_path / "run" / "reconstructions" / "1.png").exists()
+
+    bits = [[8 * row.bytes for row in result.rows] for result in alone]
+    worth = {
+        sum(alone[m].rows[i].psnr for i, m in enumerate(choice))
+        for choice in itertools.product(range(3), repeat=3)
+        if sum(bits[m][i] for i, m in enumerate(choice)) <= 1.2 * 180 * sum(SIZES)
+    }
+    assert 3 * mixture.mean["psnr"] == pytest.approx(max(worth))
+    assert mixture.mean["bpp_pooled"] <= 1.2
+
+    drawn = curves(collect([tmp_path / "run"]))
+    assert [(c.name, c.points[0].result.codec.setting) for c in drawn if c.name.startswith("rate")] == [
+        ("rate control by PSNR: JPEG, quality 10 | quality 50 | quality 90", "to 1.2 bpp")
+    ]
+
+
+def test_models_without_a_target_are_measured_each(images: ImageSet, tmp_path: Path) -> None:
+    codecs = [PillowCodec("jpeg", quality) for quality in (10, 50)]
+    results = evaluate_models(codecs, images, tmp_path / "run", "noise")
+    assert [r.codec.setting for r in results] == ["quality 10", "quality 50"]
+    assert not (tmp_path / "run" / RESULT_FILE).exists()
+
+
+def test_the_target_counts_all_pixels_together_and_is_met_from_below() -> None:
+    low, high = made_up([100, 100, 100], [0.9, 0.9, 0.9]), made_up([200, 150, 300], [0.95, 0.93, 0.99])
+    for target, chosen in {0.1: (0, 0, 0), 0.15: (1, 1, 0), 0.1499: (1, 0, 0), 0.167: (0, 0, 1)}.items():
+        mixture = mix([low, high], target, "ms_ssim")
+        assert mixture.models == chosen
+        assert mixture.result.mean["bpp_pooled"] <= target
+        assert [row.ms_ssim for row in mixture.result.rows] == [
+            (low, high)[model].rows[i].ms_ssim for i, model in enumerate(chosen)
+        ]
+
+
+def test_who_the_mixture_is() -> None:
+    other = CodecInfo("net (ms_ssim)", "λ = 10", True, "baseline", distortion="ms_ssim", parameters=1000)
+    third = CodecInfo("other (mse)", "λ = 0.1", True, "other", distortion="mse", parameters=5)
+    a, b, c = (made_up([100], [0.9], info) for info in (INFO, other, third))
+    two, three = mix([a, b], 0.15, "ms_ssim").result.codec, mix([a, b, c], 0.2, "psnr").result.codec
+    assert (two.curve, two.setting) == (
+        "rate control by MS-SSIM: net (ms_ssim), λ = 5 | λ = 10", "to 0.15 bpp",
+    )  # fmt: skip
+    assert (two.distortion, two.parameters, two.learned) == ("ms_ssim", 2000, True)
+    assert three.curve == "rate control by PSNR: net (ms_ssim), λ = 5 | λ = 10 + other (mse), λ = 0.1"
+    assert (three.distortion, three.parameters) == (None, 2005)
+
+
+def test_an_image_without_loss_may_be_chosen() -> None:
+    low, high = made_up([100, 100], [1.0, 1.0]), made_up([200, 200], [math.inf, 2.0])
+    assert mix([low, high], 0.15, "psnr").models == (1, 0)  # both qualities count in dB: 100 against 50
+
+
+def test_a_target_below_the_smallest_files_is_refused() -> None:
+    with pytest.raises(UserError, match=r"the smallest files take 0\.075 bpp"):
+        mix([made_up([100, 50], [1, 1]), made_up([150, 100], [2, 2])], 0.07, "psnr")
+
+
+@pytest.mark.parametrize(
+    ("target", "metric", "words"),
+    [
+        (0.15, "ms_ssim", r"1 has a side below 161 pixels.*metric psnr"),
+        (0.15, "ssim", "There is no metric ssim; choose one of ms_ssim, psnr"),
+        (0, "psnr", "not 0; give one above 0"),
+        (math.nan, "psnr", "not nan"),
+        ("much", "psnr", "not much"),
+    ],
+)
+def test_what_cannot_be_aimed_at_is_refused_before_the_work(
+    images: ImageSet, target: float, metric: str, words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        check_aim(target, metric, images)

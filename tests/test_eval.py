@@ -1,0 +1,62 @@
+"""eval.py as people call it."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lic.data import write_png
+from lic.entropy import tables
+
+
+@pytest.fixture
+def runs(make_net: Any, tmp_path: Path) -> list[str]:
+    """Folders of two runs below ``tmp_path``, and three images in ``photos``."""
+    model = {"name": "baseline", "kernel_size": 3, "width": 8}
+    for i, name in enumerate(("low", "high")):
+        net = make_net(seed=i, **model)
+        with torch.no_grad():
+            net.g_a[-1].weight.mul_(0.3 + i)
+        config = {"model": model, "lambda": 5.0 + 5 * i, "distortion": "ms_ssim"}
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        torch.save(
+            {
+                "state_dict": {f"net.{key}": value for key, value in net.state_dict().items()},
+                "hyper_parameters": {"config": config},
+                "entropy_tables": tables(net),
+            },
+            tmp_path / name / "checkpoints" / "best.ckpt",
+        )
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        image = rng.integers(0, 80 * (i + 1), (64 + 16 * i, 80, 3))
+        write_png(tmp_path / "photos" / f"{i}.png", image.astype(np.uint8))
+    return ["low", "high"]
+
+
+def test_models_and_their_mixture(run_python: Any, repository: Path, runs: list[str], tmp_path: Path) -> None:
+    common = ("data=folder", "data.root=photos", "classical=[]", "metric=psnr", "hydra.run.dir=run")
+    done = run_python(repository / "eval.py", "ckpt=low,high", "target_bpp=1000", *common)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "run" / "rd.csv").open() as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert [(rows[run]["setting"], rows[run]["lambda"]) for run in ("model-1", "model-2", ".")] == [
+        ("λ = 5", "5.0"), ("λ = 10", "10.0"), ("to 1000 bpp", ""),
+    ]  # fmt: skip
+    mixture = rows["."]
+    assert (
+        mixture["curve"]
+        == "rate control by PSNR: baseline · kernel_size 3 · width 8 (ms_ssim), λ = 5 | λ = 10"
+    )
+    assert float(mixture["psnr"]) >= max(float(rows[run]["psnr"]) for run in ("model-1", "model-2"))
+    assert "rate control by PSNR" in (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert len(list((tmp_path / "run" / "streams").iterdir())) == 3
+
+
+def test_a_target_needs_a_choice(run_python: Any, repository: Path) -> None:
+    done = run_python(repository / "eval.py", "ckpt=low", "target_bpp=0.15", "hydra.run.dir=run")
+    assert done.returncode == 2 and "give several, as in ckpt=A,B" in done.stderr
+    assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
