@@ -33,7 +33,12 @@ def main() -> None:
         coder, step, folder = arguments.work
         print(json.dumps(work(coder, step, Path(folder), (height, width))))
         return
-    coders = ["imports only", "compressai", "lic untiled", *(f"lic {tile}" for tile in arguments.tiles.split(","))]
+    coders = [
+        "imports only",
+        "compressai",
+        "lic untiled",
+        *(f"lic {tile}" for tile in arguments.tiles.split(",")),
+    ]
     print(f"{'':14}{'compress':>22}{'decompress':>22}   ({width}x{height})")
     with tempfile.TemporaryDirectory() as folder:
         for coder in coders:

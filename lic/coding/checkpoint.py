@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from lic.coding.codec import CodecInfo
 from lic.coding.rebuild import Description, naming, rebuild_net
 from lic.errors import UserError
 from lic.models import CompressionModel, describe_model, net_weights
@@ -45,6 +44,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         _check_not_packed(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(checkpoint, dict):
+            raise TypeError("no dictionary")
         config, _ = checkpoint["hyper_parameters"]["config"], net_weights(checkpoint)
     except Exception as error:  # the safe loader raises whatever its input provokes
         raise UserError(f"{path} is not a readable checkpoint of lic; give a .ckpt file of a run.") from error
@@ -68,11 +69,6 @@ def net_of(file: Path, checkpoint: Mapping[str, Any]) -> tuple[CompressionModel,
 def model_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """The keywords of `lic.models.build_model` in a run's configuration."""
     return {key: value for key, value in config["model"].items() if key != "_target_"}
-
-
-def describe_run(config: Mapping[str, Any], net: CompressionModel) -> CodecInfo:
-    """What reports call the codec of a run."""
-    return Description.parse(config).info(net)
 
 
 def setting(config: Any, key: str) -> Any:

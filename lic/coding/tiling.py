@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lic.errors import UserError
+
 Window = tuple[slice, slice]  # rows, columns
 
 
@@ -51,8 +53,13 @@ def margin(net: nn.Module, channels: int, stride: int) -> int:
         net: an analysis or synthesis transform made of convolutions.
         channels: of its inputs.
         stride: inputs along a side of one latent; 1 for a synthesis.
+
+    Raises:
+        UserError: the weights are so large that all outputs are NaN.
     """
     length = 8
+    if _clouded(net, torch.zeros(1, channels, stride, 2 * length * stride)):
+        raise UserError("The network yields numbers that are not finite: its weights are damaged or forged.")
     while True:
         strip = torch.zeros(1, channels, stride, 2 * length * stride)
         strip[..., length * stride :] = torch.nan

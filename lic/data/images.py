@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from lic.atomic import replacing
@@ -112,19 +112,25 @@ def _reading(name: str) -> Iterator[None]:
 def _pixels(image: Image.Image, name: str, managed: bool) -> Pixels:
     image.load()
     profile = image.info.get("icc_profile") if managed else None
-    upright = _to_8_bits(ImageOps.exif_transpose(image), name)
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    upright = _to_8_bits(ImageOps.exif_transpose(image) if turned else image, name)
     gray = upright.mode in ("1", "L", "LA")
-    colours = upright if upright.mode == "CMYK" else upright.convert("L" if gray else "RGB")
+    colours = upright if upright.mode == "CMYK" else _in_mode("L" if gray else "RGB", upright)
     if profile:
         colours = _to_srgb(colours, profile, name)
     if colours.mode == "CMYK":
         _log.warning("%s: CMYK is converted to RGB without its colour profile.", name)
-    colours = colours.convert("RGB")
+    colours = _in_mode("RGB", colours)
     if upright.has_transparency_data:
         _log.warning("%s: transparency is composited on white.", name)
+        colours = colours.convert("RGBA")
         colours.putalpha(upright.convert("RGBA").getchannel("A"))
         colours = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
     return np.array(colours, np.uint8)
+
+
+def _in_mode(mode: str, image: Image.Image) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)  # which copies in any case
 
 
 def _to_8_bits(image: Image.Image, name: str) -> Image.Image:

@@ -131,7 +131,8 @@ class _Steps:
 
         weight = layer.weight.double()
         bias = torch.zeros(layer.out_channels).double() if layer.bias is None else layer.bias.double()
-        outputs = (_largest_sum(layer, weight, low, high) + bias.abs()) / (0.97 * _LIMIT)
+        largest = _largest_sum(layer, weight, low, high) + bias.abs()
+        outputs = largest.clamp_min(UNIT) / (0.97 * _LIMIT)
         axis_in, axis_out = (0, 1) if isinstance(layer, nn.ConvTranspose2d) else (1, 0)
         along_in, along_out = [1, 1, 1, 1], [1, 1, 1, 1]
         along_in[axis_in] = along_out[axis_out] = -1

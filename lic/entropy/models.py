@@ -5,20 +5,20 @@ with are tables (see `lic.entropy.tables`), because nested in another module Com
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from compressai import entropy_models as compressai_models
 from compressai.models import get_scale_table
 from torch import Tensor, nn
 
+from lic.entropy import rans
 from lic.entropy.tables import Tabled, TableError, check_shape, register_tables
 from lic.errors import UserError
 
 UNIT = 2.0**-12
 """Means and scales are integer multiples of this when coding."""
 
-_LARGEST = 2**24  # integers up to here are exact in float32; far above, CompressAI's coder never returns
+_LARGEST = 2**24  # integers up to here are exact in float32; the range coder holds 32 bits
 _PRECISION = 16  # bits of a probability
 _BAND = 1 << 21  # symbols that are coded together
 _BAND_ROWS = 4  # a band has a multiple of these, whole rows of z
@@ -48,7 +48,6 @@ class _Coder(Tabled):
     """What both of CompressAI's models share: tables of cumulative frequencies, and a range coder."""
 
     table_types = dict.fromkeys(("_offset", "_quantized_cdf", "_cdf_length"), torch.int32)
-    entropy_coder: Any
     _offset: Tensor
     _quantized_cdf: Tensor
     _cdf_length: Tensor
@@ -71,21 +70,9 @@ class _Coder(Tabled):
     def _tables_needed(self) -> int:
         raise NotImplementedError
 
-    def _encode(self, symbols: Tensor, indexes: Tensor) -> bytes:
-        """Code integers [1, C, H, W] with the tables that ``indexes`` name."""
-        return self.entropy_coder.encode_with_indexes(
-            symbols.flatten().tolist(), indexes.flatten().tolist(), *self._lists()
-        )
-
-    def _decode(self, data: bytes, indexes: Tensor) -> Tensor:
-        """The integers of `_encode`, int32 in the shape of ``indexes``."""
-        symbols = self.entropy_coder.decode_with_indexes(
-            _bounded(data, indexes.numel()), indexes.flatten().tolist(), *self._lists()
-        )
-        return torch.tensor(symbols, dtype=torch.int32).view(indexes.shape)
-
-    def _lists(self) -> tuple[list[list[int]], list[int], list[int]]:
-        return self._quantized_cdf.tolist(), self._cdf_length.tolist(), self._offset.tolist()
+    @property
+    def _tables(self) -> rans.Tables:
+        return self._quantized_cdf, self._cdf_length, self._offset
 
 
 class EntropyBottleneck(_Coder, compressai_models.EntropyBottleneck):
@@ -113,12 +100,15 @@ class EntropyBottleneck(_Coder, compressai_models.EntropyBottleneck):
         symbols = _rounded(x.float() - self._medians())
         indexes = self._indexes(x.shape)
         rows = bands(*x.shape[1:])
-        return [self._encode(symbols[:, :, r], indexes[:, :, r]) for r in rows], symbols + self._medians()
+        return [rans.encode(symbols[:, :, r], indexes[:, :, r], self._tables) for r in rows], (
+            symbols + self._medians()
+        )
 
     def decompress(self, payloads: Iterator[bytes], size: tuple[int, int]) -> Tensor:
         """The rounded latents, [1, C, *size], from the next payloads that `compress` made."""
         indexes = self._indexes(torch.Size((1, self.channels, *size)))
-        parts = [self._decode(next(payloads), indexes[:, :, r]) for r in bands(self.channels, *size)]
+        rows = bands(self.channels, *size)
+        parts = [rans.decode(next(payloads), indexes[:, :, r], self._tables) for r in rows]
         return torch.cat(parts, 2) + self._medians()
 
     def sample(self, shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
@@ -170,11 +160,11 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
             UserError: the latents are not numbers.
         """
         symbols = _rounded(y.float() - means)
-        return self._encode(symbols, self._indexes(scales)), symbols + means
+        return rans.encode(symbols, self._indexes(scales), self._tables), symbols + means
 
     def decompress(self, payload: bytes, means: Tensor, scales: Tensor) -> Tensor:
         """The y_hat of `compress`, from the same means and scales."""
-        return self._decode(payload, self._indexes(scales)) + means
+        return rans.decode(payload, self._indexes(scales), self._tables) + means
 
     def update_tables(self) -> None:
         """See `Tabled.update_tables`; the same for every model on one machine."""
@@ -202,15 +192,6 @@ def _rounded(x: Tensor) -> Tensor:
             "earlier checkpoint, or train again with a smaller optimizer.lr."
         )
     return symbols.to(torch.int32)
-
-
-def _bounded(data: bytes, symbols: int) -> bytes:
-    """The payload and zeros: on a forged one, CompressAI's coder reads on past the end.
-
-    A symbol takes at most two 32-bit words, and an escape that the payload begins at most 15 times as many
-    nibbles as it has.
-    """
-    return data + bytes(8 * (symbols + 1) + 16 * len(data))
 
 
 def quantile_loss(net: nn.Module) -> Tensor:

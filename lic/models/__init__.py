@@ -44,10 +44,13 @@ def build_model(name: str, **options: Any) -> CompressionModel:
 
 
 def describe_model(name: str, **options: Any) -> str:
-    """The model's name and every option that is not its default: what reports call it."""
+    """The model's name and every option that is not its default, in the constructor's order.
+
+    Reports call the model by it, and so does the fingerprint of its streams.
+    """
     defaults = inspect.signature(_family(name)).parameters
     parts = [name]
-    for key, value in options.items():
+    for key, value in sorted(options.items(), key=lambda option: [*defaults, option[0]].index(option[0])):
         if key == "bottleneck" and value == options.get("width"):
             continue  # follows the width
         if isinstance(value, str):

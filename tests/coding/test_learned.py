@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lic.bitstream import Stream, StreamError
-from lic.coding.checkpoint import describe_run
 from lic.coding.learned import LearnedCodec, fingerprint
+from lic.coding.rebuild import Description
 from lic.data.images import Pixels
 from lic.entropy import load_tables, tables
 from lic.errors import UserError
@@ -25,7 +25,7 @@ FAMILIES: list[dict[str, Any]] = [
 
 def _codec(net: CompressionModel, options: dict[str, Any]) -> LearnedCodec:
     config = {"model": {"width": 8} | options, "lambda": 5, "distortion": "ms_ssim"}
-    return LearnedCodec(net, describe_run(config, net))
+    return LearnedCodec(net, Description.parse(config).info(net))
 
 
 def _copy(codec: LearnedCodec, options: dict[str, Any]) -> LearnedCodec:
@@ -107,7 +107,7 @@ def test_a_decoder_that_computes_other_probabilities_says_so(make_net: Any) -> N
     decoder.decode(data)
     assert isinstance(decoder.net, MeanScaleHyperprior)
     decoder.net.moments.register_forward_hook(lambda *args: args[-1] + 1)
-    with pytest.raises(StreamError, match="other latents"):
+    with pytest.raises(StreamError, match="does not compute as IEEE 754"):
         decoder.decode(data)
 
 
@@ -158,6 +158,14 @@ def test_the_fingerprint_tells_every_weight_and_table(make_net: Any) -> None:
 def test_a_forged_size_is_not_read_past_the_end(codec: LearnedCodec, size: tuple[int, int]) -> None:
     stream = Stream.unpack(codec.encode(_image(40, 50)).data)
     forged = dataclasses.replace(stream, width=size[0], height=size[1])
+    with pytest.raises(StreamError, match="the file is forged"):
+        codec.decode(forged.pack())
+
+
+def test_latents_are_those_of_the_checksum(codec: LearnedCodec) -> None:
+    stream = Stream.unpack(codec.encode(_image(40, 50)).data)
+    forged = dataclasses.replace(stream, latent_checksum=bytes(2))
+    assert stream.latent_checksum != forged.latent_checksum
     with pytest.raises(StreamError, match="other latents"):
         codec.decode(forged.pack())
 

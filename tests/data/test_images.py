@@ -183,6 +183,11 @@ def test_pictures_in_memory_are_those_on_disk(tmp_path: Path, pixels: Pixels) ->
     Image.fromarray(pixels).save(tmp_path / "p3.png", icc_profile=display_p3(), exif=exif)
     with Image.open(tmp_path / "p3.png") as image:
         assert (to_pixels(image) == read_image(tmp_path / "p3.png", managed=True)).all()
+        assert image.size == pixels.shape[1::-1] and (np.asarray(image) == pixels).all(), "it is only read"
+    Image.fromarray(pixels).save(tmp_path / "key.png", transparency=tuple(pixels[0, 0].tolist()))
+    with Image.open(tmp_path / "key.png") as image:
+        assert (to_pixels(image) == read_image(tmp_path / "key.png")).all()
+        assert image.mode == "RGB"
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,10 @@ def test_dead_channels_are_no_obstacle(net: Net, z_hat: Tensor) -> None:
     update_tables(net)
     torch.testing.assert_close(net.exact(z_hat, ALL), net.h_s(z_hat), atol=0.3, rtol=0.01)
     assert torch.equal(net.exact(z_hat, ALL), _in_float64(net.exact, z_hat))
+    for parameter in net.h_s.parameters():
+        parameter.detach().zero_()
+    update_tables(net)
+    assert not net.exact(z_hat, ALL).any()
 
 
 def test_weights_that_are_not_numbers_are_refused(net: Net) -> None:

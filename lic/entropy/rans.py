@@ -1,0 +1,74 @@
+"""The range coder: arrays in, the bytes of `compressai.ans` out.
+
+CompressAI's own binding takes Python lists, of the tables too, which is most of the time it needs. The
+compiled module ``_rans`` reads the arrays as they are and writes the same bytes. Where it could not be
+built, CompressAI's coder does the work.
+"""
+
+import numpy as np
+import torch
+from compressai.ans import RansDecoder, RansEncoder
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lic.bitstream import StreamError
+
+try:
+    from lic.entropy import _rans
+except ImportError:  # no compiler when lic was installed
+    _rans = None  # type: ignore[assignment]
+
+Tables = tuple[Tensor, Tensor, Tensor]
+"""Cumulative frequencies [T, L], the length of each row and its first symbol [T]; int32."""
+
+
+def encode(symbols: Tensor, indexes: Tensor, tables: Tables) -> bytes:
+    """Code integers, each with the table that its index names; shapes are equal and do not matter."""
+    if _rans:
+        cdf, length, offset = map(_array, tables)
+        return _rans.encode(_array(symbols), _array(indexes), cdf, length, offset)
+    return RansEncoder().encode_with_indexes(_list(symbols), _list(indexes), *_lists(tables))
+
+
+def decode(payload: bytes, indexes: Tensor, tables: Tables) -> Tensor:
+    """The integers of `encode`, int32 in the shape of ``indexes``.
+
+    Raises:
+        StreamError: the payload cannot be that of so many symbols. CompressAI's coder does not notice it.
+    """
+    symbols = torch.empty(indexes.shape, dtype=torch.int32)
+    if not _rans:
+        padded = payload + bytes(_read_beyond(payload, indexes.numel()))
+        values = RansDecoder().decode_with_indexes(padded, _list(indexes), *_lists(tables))
+        return torch.tensor(values, dtype=torch.int32).view(indexes.shape)
+    cdf, length, offset = map(_array, tables)
+    try:
+        _rans.decode(payload, _array(indexes), cdf, length, offset, symbols.numpy())
+    except ValueError as error:
+        raise StreamError(
+            f"The stream cannot be decoded ({error}): the file is forged, or this machine does not compute as "
+            "IEEE 754 prescribes; decode it on another machine."
+        ) from error
+    return symbols
+
+
+def _read_beyond(payload: bytes, symbols: int) -> int:
+    """How far CompressAI's coder may read beyond the end of a forged payload.
+
+    A symbol takes at most two 32-bit words, and an escape that the payload begins at most 15 times as many
+    nibbles as it has.
+    """
+    return 8 * (symbols + 1) + 16 * len(payload)
+
+
+def _array(x: Tensor) -> NDArray[np.int32]:
+    return x.to(torch.int32).contiguous().numpy()
+
+
+def _list(x: Tensor) -> list[int]:
+    return x.flatten().tolist()
+
+
+def _lists(tables: Tables) -> tuple[list[list[int]], list[int], list[int]]:
+    cdf, length, offset = tables
+    return cdf.tolist(), length.tolist(), offset.tolist()
