@@ -46,8 +46,8 @@ def decode(payload: bytes, indexes: Tensor, tables: Tables) -> Tensor:
         _rans.decode(payload, _array(indexes), cdf, length, offset, symbols.numpy())
     except ValueError as error:
         raise StreamError(
-            f"The stream cannot be decoded ({error}): the file is forged, or this machine does not compute as "
-            "IEEE 754 prescribes; decode it on another machine."
+            f"The stream cannot be decoded ({error}): the file is forged, or this machine does not compute "
+            "as IEEE 754 prescribes; decode it on another machine."
         ) from error
     return symbols
 
