@@ -11,7 +11,7 @@ demo: .venv/installed  ## train a narrow sweep on the built-in data and write it
 
 test: .venv/installed check  ## lint, types, import direction, then the test suite
 	$(BIN)/pytest -q tests/test_imports.py
-	$(BIN)/pytest -q -n 2 --dist worksteal
+	$(BIN)/pytest -q -rs -n 2 --dist worksteal
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -45,11 +45,12 @@ def main(cfg: DictConfig) -> float:
     images, data = images_of(cfg)
     pictures = some_pictures(len(images))
     if controlled:
-        results = evaluate_mixture(learned, images, folder, data, cfg.target_bpp, cfg.metric, pictures)
+        mixture = evaluate_mixture(learned, images, folder, data, cfg.target_bpp, cfg.metric, pictures)
+        results = [mixture.result, *mixture.alone]
     elif len(learned) == 1:
         results = [evaluate(learned[0], images, folder, data, pictures)]
     else:
-        results = evaluate_models(learned, images, folder, data, pictures)
+        results = list(evaluate_models(learned, images, folder, data, pictures))
     for name in names:
         results += evaluate_classical(name, images, folder, data)
     if not sweep.in_sweep():

@@ -3,9 +3,9 @@
 python benchmarks/exactness.py MODEL FOLDER_OF_IMAGES
 
 Each setting is a process of its own that codes every image, and then decodes the streams of all the others:
-numbers of threads, memory layouts, bfloat16 transforms, convolutions with and without oneDNN, reduced float32
-precision, and instruction sets capped as on an older machine. For comparison, the same is counted for the
-float hyper-synthesis that the integers replace: the images for which a scale falls into another table.
+numbers of threads, memory layouts, bfloat16 transforms, convolutions with and without oneDNN, and instruction
+sets capped as on an older machine. For comparison, the same is counted for the float hyper-synthesis that the
+integers replace: the images for which a scale falls into another table.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from lic.coding.learned import LearnedCodec
 from lic.coding.load import load_codec
 from lic.data.sources import ImageFolder
 from lic.layers import padded_size
-from lic.models.hyperprior import MeanScaleHyperprior
+from lic.models.hyperprior import HyperpriorCodec
 
 SETTINGS: dict[str, dict[str, str]] = {
     "1 thread": {"OMP_NUM_THREADS": "1"},
@@ -40,7 +40,6 @@ SETTINGS: dict[str, dict[str, str]] = {
     "weights in plain layout": {},
     "bfloat16 transforms": {},
     "without oneDNN": {},
-    "matmul precision medium": {},
     "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
     "SSE4.1": {
         "ONEDNN_MAX_CPU_ISA": "SSE41",
@@ -86,20 +85,20 @@ def cost(model: Path, images: Path) -> None:
     """Print what integers cost against the float networks: bits of y in every image, and time."""
     codec = load_codec(model)
     net = codec.net
-    assert isinstance(net, MeanScaleHyperprior)
+    assert isinstance(net, HyperpriorCodec)
     bits: dict[str, list[int]] = {"float": [], "integers": []}
     seconds = dict.fromkeys(bits, 0.0)
     photos = ImageFolder(images)
     with torch.inference_mode():
         for i in range(len(photos)):
             y = codec.analyze(photos[i])
-            _, z_hat = net.entropy_bottleneck.compress(net.h_a(y))
+            _, z_hat = net.entropy_bottleneck.compress(net.hyper_analysis(y))
             for name, moments in (
-                ("float", lambda z: net.entropy_parameters(net.h_s(z))),
+                ("float", net.hyper_synthesis),
                 ("integers", lambda z, rows=slice(0, y.shape[2]): net.moments(z, rows)),
             ):
                 start = time.perf_counter()
-                means, scales = moments(z_hat).chunk(2, 1)
+                means, scales = net.split(moments(z_hat))
                 seconds[name] += time.perf_counter() - start
                 payload, _ = net.gaussian_conditional.compress(y, means, scales)
                 bits[name].append(8 * len(payload))
@@ -119,8 +118,6 @@ def work(model: Path, images: Path, setting: str, step: str, folder: Path) -> No
         transforms = torch.autocast("cpu", torch.bfloat16)
     elif setting == "without oneDNN":
         torch.backends.mkldnn.set_flags(False)
-    elif setting == "matmul precision medium":
-        torch.set_float32_matmul_precision("medium")
     place = folder / setting
     with torch.inference_mode(), transforms:
         if step == "encode":
@@ -154,12 +151,12 @@ def finds_latents(codec: LearnedCodec, data: bytes) -> bool:
 def float_indexes(codec: LearnedCodec, data: bytes) -> npt.NDArray[np.uint8]:
     """The tables that the network's own hyper-synthesis, in floating point, would choose for a stream."""
     net = codec.net
-    assert isinstance(net, MeanScaleHyperprior), "a model with a hyperprior is needed"
+    assert isinstance(net, HyperpriorCodec), "a model with a hyperprior is needed"
     stream = Stream.unpack(data)
     height, width = padded_size((stream.height, stream.width), net.downsampling)
     size = height // net.downsampling, width // net.downsampling
     z_hat = net.entropy_bottleneck.decompress(iter(stream.payloads), size)
-    _, scales = net.entropy_parameters(net.h_s(z_hat)).chunk(2, 1)
+    _, scales = net.split(net.hyper_synthesis(z_hat))
     indexes: npt.NDArray[np.uint8] = net.gaussian_conditional.build_indexes(scales).numpy().astype(np.uint8)
     return indexes
 

@@ -22,6 +22,7 @@ _ENVIRONMENT = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
     *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
 }
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def run(main: Callable[[], object]) -> None:
@@ -33,12 +34,18 @@ def run(main: Callable[[], object]) -> None:
     allocator.tune()
     os.environ[_FULL_ERROR] = "1"  # Hydra then raises instead of printing and exiting
     try:
-        main()
+        try:
+            main()
+        finally:
+            if sys.stdout:  # while a full disk can still be told
+                sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit("Interrupted.")
     except BrokenPipeError:  # `--help | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            drop_output()
         if wants_traceback or (message := user_message(error)) is None:
             raise
         end(message)
@@ -51,6 +58,11 @@ def end(message: str) -> NoReturn:
     """Leave with a sentence for the user and exit code 2."""
     print(f"Error: {message}", file=sys.stderr)
     sys.exit(2)
+
+
+def drop_output() -> None:
+    """Give up standard output, which takes no more, lest the interpreter try once again as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def is_main_process() -> bool:
@@ -73,6 +85,8 @@ def user_message(error: BaseException) -> str | None:
             return str(cause)
     if isinstance(error, OSError) and error.filename and error.errno in _ENVIRONMENT:
         return f"{error.filename}: {error.strerror}; check the path, its permissions and the free space."
+    if isinstance(error, OSError) and error.errno in _FULL:  # as write() raises it, without a name
+        return f"The output cannot be written: {error.strerror}; free some space, or write elsewhere."
     return _composition_message(error) if isinstance(error, _COMPOSITION) else None
 
 

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from lic.codecs import RateDistortionCodec
-from lic.coding.checkpoint import CHECKPOINTS, check_resumable, find_checkpoint
+from lic.coding.checkpoint import CHECKPOINTS, check_resumable, find_model
 from lic.coding.classical import classical_codecs
 from lic.entry import is_main_process
 from lic.errors import UserError
@@ -127,14 +127,14 @@ def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any]) -> str | No
         file = own
     elif cfg.ckpt_path == "last":
         try:
-            file = find_checkpoint(folder, names=("last",))
+            file = find_model(folder, names=("last",))
         except UserError as error:
             raise UserError(
                 f"{folder} has no {CHECKPOINTS}/last.ckpt to continue; give hydra.run.dir=FOLDER of the run "
                 "to continue, or ckpt_path=FOLDER to start a new run from its last checkpoint."
             ) from error
     else:
-        file = find_checkpoint(to_absolute_path(cfg.ckpt_path), names=("last", "best"))
+        file = find_model(to_absolute_path(cfg.ckpt_path), names=("last", "best"))
     done = check_resumable(file, config)["global_step"]
     if file.parent.parent != folder and done >= config["trainer"]["max_steps"]:
         raise UserError(f"{file} has run its {done} steps; give a larger trainer.max_steps to continue it.")

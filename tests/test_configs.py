@@ -15,7 +15,7 @@ from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from lic.codecs import RateDistortionCodec
-from lic.coding.checkpoint import model_options
+from lic.coding.description import model_options
 from lic.data import ImageData
 from lic.entry import user_message
 from lic.layers import UPSAMPLERS

@@ -1,6 +1,6 @@
 """The format of files that hold coded images: bytes only."""
 
-from lic.bitstream.container import MAX_PIXELS, Entry, Stream, describe
+from lic.bitstream.container import MAGIC, MAX_PIXELS, MAX_SIDE, Entry, Stream, describe
 from lic.bitstream.fields import StreamError
 
-__all__ = ["MAX_PIXELS", "Entry", "Stream", "StreamError", "describe"]
+__all__ = ["MAGIC", "MAX_PIXELS", "MAX_SIDE", "Entry", "Stream", "StreamError", "describe"]

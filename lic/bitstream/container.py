@@ -91,18 +91,22 @@ class Stream:
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that a file says of itself, for people and for JSON."""
+    """One thing that is said of a file, for people and for JSON."""
 
     name: str
     meaning: str
-    value: int | str | list[int]
+    value: int | float | str | list[int]
 
 
-def describe(data: bytes, max_pixels: int = MAX_SIDE**2) -> list[Entry]:
-    """What a stream's header says, field by field; a `StreamError` as in `Stream.unpack`."""
-    header = Stream.unpack(data, max_pixels).header
+def describe(data: bytes) -> list[Entry]:
+    """What a stream of any size says, field by field, and what it costs; a `StreamError` if it is none."""
+    stream = Stream.unpack(data, max_pixels=MAX_SIDE**2)
+    header, pixels = stream.header, stream.width * stream.height
     return [
         Entry("version", "of the format", VERSION),
         *(Entry(field.name, field.meaning, field.printable(header[field.name])) for field in FIELDS),
         Entry("checksum", "CRC-32 of all that stands before it", data[-_CRC_BYTES:].hex()),
+        Entry("bytes", "of the whole file", len(data)),
+        Entry("overhead", "bytes that are header and checksum", len(data) - sum(map(len, stream.payloads))),
+        Entry("bpp", "bits of the whole file per pixel", round(8 * len(data) / pixels, 4)),
     ]

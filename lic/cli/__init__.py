@@ -4,10 +4,13 @@ A command is a function of a module below, registered here. Modules import torch
 ``lic --help``, completion and ``lic info`` would wait for it.
 """
 
+import re
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from io import TextIOWrapper
 from textwrap import dedent
+from typing import Annotated
 
 import typer
 
@@ -15,6 +18,7 @@ from lic import entry
 from lic.cli.coding import compress, decompress
 from lic.cli.inspect import complexity, export, info, report
 from lic.cli.rate_control import rate_control
+from lic.errors import UserError
 
 EXAMPLES: dict[Callable[..., None], str] = {
     compress: """
@@ -43,7 +47,6 @@ EXAMPLES: dict[Callable[..., None], str] = {
 
 app = typer.Typer(
     name="lic",
-    help="Compress images with trained codecs, and look at what a training produced.",
     epilog="Example: lic compress photo.png photo.lic --model RUN",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -53,8 +56,30 @@ for command, examples in EXAMPLES.items():
     app.command(epilog=f"\b\nExamples:{dedent(examples)}")(command)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lic {version('lic')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Compress images with trained codecs, and look at what a training produced."""
+
+
 def main() -> None:
     """The entry point: a user's mistake is one line and exit code 2."""
     if isinstance(sys.stdout, TextIOWrapper):  # names of files need not be text, nor a terminal know λ
         sys.stdout.reconfigure(errors="backslashreplace")
-    entry.run(app)
+    entry.run(_command)
+
+
+def _command() -> None:
+    """An unset variable of a script must not be taken for this folder, as which an empty path counts."""
+    if empty := [a for a in sys.argv[1:] if re.fullmatch(r"(--[a-z-]+=)?", a)]:
+        raise UserError(f"The argument {empty[0] or repr('')} is empty; give a name (. is this folder).")
+    app()

@@ -39,6 +39,8 @@ def run(
         typer.Exit: files failed.
     """
 
+    done: list[int] = []
+
     def attempt(index: int) -> tuple[str, Result]:
         try:
             words, result = work(index)
@@ -47,6 +49,7 @@ def run(
                 raise
             sentence = message if names[index] in message else f"{names[index]}: {message}"
             return "", {"file": names[index], "error": sentence}
+        done.append(index)
         return words, {"file": names[index], **result, "error": None}
 
     results: list[Result] = []
@@ -60,7 +63,7 @@ def run(
                     typer.echo(words, err=aside)
                 advance()
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted: {len(results)} of {len(names)} files are done.", err=True)
+        typer.echo(f"Interrupted: {len(done)} of {len(names)} files are done.", err=True)
         raise
     if as_json:
         typer.echo(json.dumps(results, indent=2))

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,8 @@ import lic
 from lic.bitstream import MAX_PIXELS, Stream
 from lic.cli import batch
 from lic.cli.files import IMAGE, STANDARD, STREAM, Job, plan, read, writing
-from lic.cli.options import Force, Jobs, Json, Models, Tile
+from lic.cli.options import Force, Jobs, Json, MaxPixels, Models, Tile
+from lic.coding import TILE
 from lic.errors import UserError
 
 if TYPE_CHECKING:  # torch only where a network runs
@@ -42,7 +43,8 @@ def compress(
         float | None,
         typer.Option(min=0, help="Of several models, take the smallest file that reaches these dB."),
     ] = None,
-    tile: Tile = None,
+    tile: Tile = TILE,
+    max_pixels: MaxPixels = MAX_PIXELS,
     jobs: Jobs = 1,
     force: Force = False,
     json: Json = False,
@@ -50,15 +52,19 @@ def compress(
     """Code images to .lic files."""
     todo = plan(sources, target, IMAGE, ".lic", force)
     _check_options(target, json)
-    aims = _given(target_bpp=target_bpp, target_psnr=target_psnr)
-    if len(aims) != (len(model) > 1) or not all(map(math.isfinite, aims.values())):
+    options = {"target_bpp": target_bpp, "target_psnr": target_psnr}
+    aims = {name: aim for name, aim in options.items() if aim is not None}
+    wanted = 1 if len(model) > 1 else 0
+    if len(aims) != wanted or not all(map(math.isfinite, aims.values())):
         raise UserError(
             "Give one --model; or several, and a number for --target-bpp or for --target-psnr to choose by."
         )
     with _starting():
         from lic.data import read_image
 
-        names: dict[FileCodec, str] = {lic.load(path, **_given(tile=tile)): path for path in model}
+        names: dict[FileCodec, str] = {}
+        for path in model:
+            names[lic.load(path, tile=tile, max_pixels=max_pixels)] = path
     encode = _encoder(list(names), **aims)
 
     def work(index: int) -> tuple[str, batch.Result]:
@@ -82,8 +88,8 @@ def decompress(
     ],
     target: Target,
     model: Models,
-    tile: Tile = None,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger images.")] = MAX_PIXELS,
+    tile: Tile = TILE,
+    max_pixels: MaxPixels = MAX_PIXELS,
     jobs: Jobs = 1,
     force: Force = False,
     json: Json = False,
@@ -94,7 +100,7 @@ def decompress(
     with _starting():
         from lic.data import write_png
 
-        codecs = [lic.load(path, **_given(tile=tile, max_pixels=max_pixels)) for path in model]
+        codecs = [lic.load(path, tile=tile, max_pixels=max_pixels) for path in model]
         names = dict(zip(codecs, model, strict=True))
 
     def work(index: int) -> tuple[str, batch.Result]:
@@ -125,10 +131,6 @@ def _starting() -> Iterator[None]:
 def _check_options(target: str, json: bool) -> None:
     if json and target == STANDARD:
         raise UserError("--json and the file cannot both go to standard output; give a file as target.")
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _open(source: str) -> str | io.BytesIO:

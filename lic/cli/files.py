@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from lic.atomic import replacing
+from lic.entry import drop_output
 from lic.errors import UserError
 
 STANDARD = "-"
@@ -54,8 +55,6 @@ def plan(sources: Sequence[str], target: str, kind: Kind, suffix: str, force: bo
         UserError: a source is missing or holds nothing, two results would be one file, or an output exists
             and is not to be replaced.
     """
-    if "" in (*sources, target):
-        raise UserError("A name is empty; say which files you mean (. is this folder).")
     if STANDARD in sources and len(sources) > 1:
         raise UserError("Standard input (-) cannot be read together with other sources; give it alone.")
     several = len(sources) > 1 or _is_many(sources[0])
@@ -130,6 +129,8 @@ def writing(output: str) -> Iterator[IO[bytes]]:
     except BrokenPipeError:  # the reader has seen enough
         raise
     except OSError as error:
+        if output == STANDARD:
+            drop_output()
         name = "Standard output" if output == STANDARD else output
         raise UserError(
             f"{name} cannot be written: {error.strerror}; check the path, its permissions and the free space."

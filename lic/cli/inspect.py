@@ -1,19 +1,17 @@
 """`lic info`, `lic export`, `lic report` and `lic complexity`: streams, models and runs."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lic.bitstream import Stream, describe
+from lic.bitstream import MAGIC, Entry, describe
 from lic.cli import batch
-from lic.cli.files import read, refuse_existing
+from lic.cli.files import STANDARD, read, refuse_existing
 from lic.cli.options import Force, Json
+from lic.coding import MODEL_SUFFIX
 from lic.errors import UserError
 
-_MODEL_FILE = ".lic-model"
-_MODELS = {".ckpt", _MODEL_FILE}
 _SHOWN = 8  # numbers of a list; a large photo has hundreds of payloads
 
 
@@ -26,45 +24,46 @@ def info(
     """Say what files hold: streams or models."""
 
     def work(index: int) -> tuple[str, batch.Result]:
-        rows = _rows(files[index])
-        lines = [f"  {name.replace('_', ' '):<16} {_words(value):<18} {why}" for name, value, why in rows]
-        return "\n".join([f"{files[index]}:", *lines]), {name: value for name, value, _ in rows}
+        entries = _entries(files[index])
+        lines = [f"  {e.name.replace('_', ' '):<16} {_words(e.value):<18} {e.meaning}" for e in entries]
+        return "\n".join([f"{files[index]}:", *lines]), {entry.name: entry.value for entry in entries}
 
     batch.run(files, work, as_json=json)
 
 
-def _rows(file: str) -> list[tuple[str, Any, str]]:
-    """Name, value and meaning of all that a stream or a model says of itself."""
-    if Path(file).is_dir() or Path(file).suffix in _MODELS:
-        from lic.coding.model_file import describe_model_file
+def _entries(file: str) -> list[Entry]:
+    """All that a stream says of itself, or else a model. Only the content tells which of them it is."""
+    if file == STANDARD or _is_stream(Path(file)):
+        return describe(read(file))
+    from lic.coding.model_file import describe_model_file
 
-        return [(entry.name, entry.value, entry.meaning) for entry in describe_model_file(Path(file))]
-    data = read(file)
-    stream = Stream.unpack(data, max_pixels=sys.maxsize)
-    bpp = 8 * len(data) / (stream.width * stream.height)
-    return [
-        *((entry.name, entry.value, entry.meaning) for entry in describe(data)),
-        ("bytes", len(data), "of the whole file"),
-        ("overhead", len(data) - sum(map(len, stream.payloads)), "bytes that are header and checksum"),
-        ("bpp", round(bpp, 4), "bits of the whole file per pixel"),
-    ]
+    return describe_model_file(file)
+
+
+def _is_stream(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def _words(value: Any) -> str:
     if not isinstance(value, list):
-        return str(value)
+        return f"{value:g}" if isinstance(value, float) else str(value)
     shown = ", ".join(map(str, value[:_SHOWN])) or "none"
     return shown if len(value) <= _SHOWN else f"{shown}, … ({len(value)} in all)"
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or a checkpoint.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run's folder, a checkpoint or a .lic-model file.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .lic-model file to write.")],
     force: Force = False,
 ) -> None:
     """Write a trained model to one file."""
-    if output.suffix != _MODEL_FILE:
-        raise UserError(f"{output} does not end in {_MODEL_FILE}, by which lic knows its model files.")
+    if output.suffix != MODEL_SUFFIX:
+        raise UserError(f"{output} does not end in {MODEL_SUFFIX}, by which lic knows its model files.")
     refuse_existing([str(output)], force)
     from lic.coding import model_file
 
@@ -114,7 +113,7 @@ def _model_options(overrides: list[str]) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from lic.coding.checkpoint import model_options
+    from lic.coding.description import model_options
     from lic.sweep import register_resolvers
 
     register_resolvers()

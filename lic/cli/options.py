@@ -12,6 +12,7 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Replace outputs that
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON array, an object per file, and no words.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Files to work on at the same time.")]
 Tile = Annotated[
-    int | None,
-    typer.Option("--tile", min=1, help="Side of the tiles in pixels: less memory against more time."),
+    int,
+    typer.Option("--tile", min=1, help="Largest side in pixels of the parts of a large image."),
 ]
+MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse larger images.")]

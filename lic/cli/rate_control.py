@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lic.cli.files import Kind, expand
+from lic.cli.files import IMAGE, expand
 from lic.cli.options import Force, Tile
+from lic.coding import TILE
 from lic.errors import UserError
 
 if TYPE_CHECKING:  # torch only where a network runs
     from rich.table import Table
 
-    from lic.coding.learned import LearnedCodec
     from lic.data import Pixels
     from lic.evaluation.mixture import Mixture
     from lic.evaluation.result import Result
@@ -43,7 +43,7 @@ def rate_control(
     metric: Annotated[
         Literal["ms-ssim", "psnr"], typer.Option(help="The quality whose mean over images is maximised.")
     ] = "ms-ssim",
-    tile: Tile = None,
+    tile: Tile = TILE,
     force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print rate-control.json, and no words.")] = False,
 ) -> None:
@@ -53,33 +53,26 @@ def rate_control(
     import lic
     from lic.coding.rate_control import check_different
     from lic.evaluation.evaluate import STREAMS
-    from lic.evaluation.mixture import check_aim, evaluate_models, mix
+    from lic.evaluation.mixture import evaluate_mixture
     from lic.evaluation.result import json_text
 
-    codecs = [lic.load(path, **({} if tile is None else {"tile": tile})) for path in models]
+    codecs = [lic.load(path, tile=tile) for path in models]
     check_different(models, codecs)
     measure = metric.replace("-", "_")
-    check_aim(target_bpp, measure, images)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary:
-        work, chosen = Path(temporary), Path(temporary, "chosen")
-        results = evaluate_models(codecs, images, work, "", progress=sys.stderr.isatty())
-        mixture = mix(results, target_bpp, measure)
-        for model, name in zip(mixture.models, images.names, strict=True):
-            file = chosen / f"{name}.lic"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            (work / f"model-{model + 1}" / STREAMS / f"{name}.lic").rename(file)
-        summary = json_text(_summary(models, codecs, results, mixture, target_bpp, metric))
-        (chosen / SUMMARY).write_text(summary, "utf-8")
-        if output.exists():
-            output.rename(work / "replaced")
-        chosen.rename(output)
+        work = Path(temporary)
+        bar = sys.stderr.isatty()
+        mixture = evaluate_mixture(codecs, images, work, "", target_bpp, measure, progress=bar)
+        summary = json_text(mixture.summary(dict(zip(models, codecs, strict=True))))
+        (work / STREAMS / SUMMARY).write_text(summary, "utf-8")
+        _put(work / STREAMS, output, work / "replaced")
     if as_json:
         typer.echo(summary, nl=False)
         return
     from rich.console import Console
 
-    Console().print(_table(models, results, mixture, target_bpp))
+    Console().print(_table(models, mixture))
     typer.echo(
         f"{output}: {len(images)} files, {mixture.result.mean['bpp_pooled']:.4f} of {target_bpp:g} bpp"
     )
@@ -101,17 +94,11 @@ class _Images:
         return read_image(self.files[index], managed=True)
 
 
-def _is_image(path: Path) -> bool:
-    from lic.data.sources import SUFFIXES
-
-    return path.suffix.lower() in SUFFIXES
-
-
 def _split(sources: Sequence[str]) -> tuple[list[str], _Images]:
     """The models, and the images: what begins with the first image file, or the last argument."""
     last = len(sources) - 1
-    first = next((i for i, source in enumerate(sources) if _is_image(Path(source))), last)
-    found = [file for source in sources[first:] for file in expand(source, Kind("image", _is_image))]
+    first = next((i for i, source in enumerate(sources) if IMAGE.holds(Path(source))), last)
+    found = [file for source in sources[first:] for file in expand(source, IMAGE)]
     names = tuple(place.with_suffix("").as_posix() for _, place in found)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -132,62 +119,25 @@ def _check_output(output: Path, force: bool) -> None:
         raise UserError(f"{output} exists; give --force to replace it.")
 
 
-def _summary(
-    models: Sequence[str],
-    codecs: "Sequence[LearnedCodec]",
-    results: "Sequence[Result]",
-    mixture: "Mixture",
-    target_bpp: float,
-    metric: str,
-) -> dict[str, Any]:
-    return {
-        "target_bpp": target_bpp,
-        "metric": metric,
-        "mixture": _totals(mixture.result),
-        "models": [
-            {
-                "model": name,
-                "fingerprint": codec.fingerprint.hex(),
-                "curve": codec.info.curve,
-                "setting": codec.info.setting,
-                "chosen": mixture.models.count(number),
-                "alone": _totals(result),
-            }
-            for number, (name, codec, result) in enumerate(zip(models, codecs, results, strict=True))
-        ],
-        "images": [
-            {
-                "file": f"{row.file}.lic",
-                "model": models[model],
-                "bytes": row.bytes,
-                "bpp": row.bpp,
-                "psnr": row.psnr,
-                "ms_ssim": row.ms_ssim,
-            }
-            for model, row in zip(mixture.models, mixture.result.rows, strict=True)
-        ],
-    }
+def _put(folder: Path, place: Path, aside: Path) -> None:
+    """Let ``folder`` take its ``place``; what stood there goes ``aside``, or stays if that fails."""
+    if place.exists():
+        place.rename(aside)
+    try:
+        folder.rename(place)
+    finally:
+        if aside.exists() and not place.exists():
+            aside.rename(place)
 
 
-def _totals(result: "Result") -> dict[str, Any]:
-    measures = ("psnr", "psnr_pooled", "ms_ssim", "ms_ssim_db")
-    return {
-        "bytes": sum(row.bytes for row in result.rows),
-        "pixels": result.pixels,
-        "bpp": result.mean["bpp_pooled"],
-    } | {name: result.mean[name] for name in measures}
-
-
-def _table(
-    models: Sequence[str], results: "Sequence[Result]", mixture: "Mixture", target_bpp: float
-) -> "Table":
+def _table(models: Sequence[str], mixture: "Mixture") -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     from lic.evaluation.points import number
 
-    title = f"Rate control to {target_bpp:g} bpp, and each model alone"
+    title = f"Rate control to {mixture.target_bpp:g} bpp, and each model alone"
     view = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     view.add_column("model", overflow="fold")
     for heading in ("chosen", "bpp", "PSNR", "pooled", "MS-SSIM"):
@@ -200,6 +150,6 @@ def _table(
 
     add("rate control", len(mixture.models), mixture.result)
     view.add_section()
-    for index, (name, result) in enumerate(zip(models, results, strict=True)):
+    for index, (name, result) in enumerate(zip(models, mixture.alone, strict=True)):
         add(name, mixture.models.count(index), result)
     return view

@@ -160,7 +160,7 @@ class RateDistortionCodec(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the coding tables of the weights being saved (with EMA, the averaged ones)."""
-        net = copy.deepcopy(self.net)
+        net = copy.deepcopy(self.net).cpu()  # where coding takes place
         net.load_state_dict(net_weights(checkpoint))
         update_tables(net)
         checkpoint["entropy_tables"] = tables(net)

@@ -8,16 +8,19 @@ from typing import Any
 
 import torch
 
-from lic.coding.rebuild import Description, naming, rebuild_net
-from lic.errors import UserError
+from lic.coding.description import Description, model_options
+from lic.coding.rebuild import rebuild_net
+from lic.errors import UserError, naming_file
 from lic.models import CompressionModel, describe_model, net_weights
 
 CHECKPOINTS = "checkpoints"
 _KEPT = ("model", "lambda", "distortion", "optimizer", "ema", "seed", "trainer.precision")
 
 
-def find_checkpoint(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "last")) -> Path:
-    """The checkpoint file meant by a run folder or a file.
+def find_model(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "last")) -> Path:
+    """The file that holds the model: ``path`` itself, or the first of the checkpoints ``names`` of a run.
+
+    Whoever reads the file finds out whether it is a checkpoint or a model file.
 
     Raises:
         UserError: there is none.
@@ -26,7 +29,7 @@ def find_checkpoint(path: str | os.PathLike[str], names: tuple[str, ...] = ("bes
     if given.is_file():
         return given
     if not given.exists():
-        raise UserError(f"{given} does not exist; give the folder of a run or a checkpoint file.")
+        raise UserError(f"{given} does not exist; give the folder of a run, a checkpoint or a model file.")
     for name in names:
         if (candidate := given / CHECKPOINTS / f"{name}.ckpt").is_file():
             return candidate
@@ -42,14 +45,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         UserError: the file is not a checkpoint of lic.
     """
     try:
-        _check_not_packed(path)
+        _check_archive(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(checkpoint, dict):
             raise TypeError("no dictionary")
         config, _ = checkpoint["hyper_parameters"]["config"], net_weights(checkpoint)
     except Exception as error:  # the safe loader raises whatever its input provokes
-        raise UserError(f"{path} is not a readable checkpoint of lic; give a .ckpt file of a run.") from error
-    with naming(path):
+        raise UserError(
+            f"{path} is not a readable checkpoint of lic; give a .ckpt file of a run, or a .lic-model."
+        ) from error
+    with naming_file(path):
         Description.parse(config)
     return checkpoint
 
@@ -60,15 +65,10 @@ def net_of(file: Path, checkpoint: Mapping[str, Any]) -> tuple[CompressionModel,
     Raises:
         UserError: the parts do not fit each other.
     """
-    with naming(file):
+    with naming_file(file):
         description = Description.parse(checkpoint["hyper_parameters"]["config"])
         weights, tables = net_weights(checkpoint), checkpoint.get("entropy_tables", {})
         return rebuild_net(description, weights, tables, file.stat().st_size), description
-
-
-def model_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords of `lic.models.build_model` in a run's configuration."""
-    return {key: value for key, value in config["model"].items() if key != "_target_"}
 
 
 def setting(config: Any, key: str) -> Any:
@@ -96,11 +96,16 @@ def check_resumable(file: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     return checkpoint
 
 
-def _check_not_packed(path: Path) -> None:
-    """Refuse archives that grow when they are read; torch writes none."""
+def _check_archive(path: Path) -> None:
+    """Refuse archives that grow when they are read (torch writes none), or that rotted on a disk.
+
+    torch's loader looks at no checksum.
+    """
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
             raise ValueError("packed")
+        if archive.testzip():
+            raise ValueError("damaged")
 
 
 def _words(config: Mapping[str, Any], key: str) -> str:

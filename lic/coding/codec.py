@@ -11,6 +11,8 @@ from torch import Tensor
 from lic.data.images import AnyImage, Pixels, to_batch, to_pixels
 from lic.errors import UserError
 
+AnyBytes = bytes | bytearray | memoryview
+
 
 @dataclass(frozen=True)
 class CodecInfo:
@@ -79,14 +81,14 @@ class FileCodec(ABC):
         return self.encode(to_pixels(image)).data
 
     @overload
-    def decompress(self, data: bytes, into: Literal["pil"] = "pil") -> Image: ...
+    def decompress(self, data: AnyBytes, into: Literal["pil"] = "pil") -> Image: ...
     @overload
-    def decompress(self, data: bytes, into: Literal["numpy"]) -> Pixels: ...
+    def decompress(self, data: AnyBytes, into: Literal["numpy"]) -> Pixels: ...
     @overload
-    def decompress(self, data: bytes, into: Literal["tensor"]) -> Tensor: ...
+    def decompress(self, data: AnyBytes, into: Literal["tensor"]) -> Tensor: ...
 
     def decompress(
-        self, data: bytes, into: Literal["pil", "numpy", "tensor"] = "pil"
+        self, data: AnyBytes, into: Literal["pil", "numpy", "tensor"] = "pil"
     ) -> Image | Pixels | Tensor:
         """The image in a file that `compress` made.
 
@@ -95,11 +97,17 @@ class FileCodec(ABC):
             into: a PIL image (RGB), an array (uint8 ``[H, W, 3]``) or a tensor (uint8 ``[3, H, W]``).
 
         Raises:
-            UserError: the bytes are no such file, damaged, or another model's; or an unknown ``into``.
+            UserError: the bytes are no such file, damaged, or another model's; ``data`` is something else
+                than bytes; or an unknown ``into``.
         """
+        if not isinstance(data, AnyBytes):
+            raise UserError(
+                f"lic cannot decode this {type(data).__name__}: give the whole file as bytes, bytearray or "
+                "memoryview."
+            )
         if into not in ("pil", "numpy", "tensor"):
             raise UserError(f"There is no into={into!r}; choose 'pil', 'numpy' or 'tensor'.")
-        pixels = self.decode(data)
+        pixels = self.decode(bytes(data))
         if into == "numpy":
             return pixels
         return fromarray(pixels) if into == "pil" else to_batch(pixels)[0]

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lic.bitstream import MAX_PIXELS, Stream, StreamError
+from lic.bitstream import MAX_PIXELS, MAX_SIDE, Stream, StreamError
+from lic.coding import TILE
 from lic.coding.codec import CodecInfo, Encoded, FileCodec
 from lic.coding.tiling import margin, scaled, tiles
 from lic.data.images import Pixels, to_batch, to_float, to_image
@@ -17,9 +18,6 @@ from lic.entropy import tables
 from lic.errors import UserError
 from lic.layers import padded_size
 from lic.models import CompressionModel, Size
-
-TILE = 768
-"""Largest side in pixels of the rectangles in which images pass through the transforms."""
 
 
 class LearnedCodec(FileCodec):
@@ -32,11 +30,12 @@ class LearnedCodec(FileCodec):
     Args:
         net: the network; it is put in evaluation mode.
         info: who the codec is in reports.
-        tile: largest side in pixels of the parts in which images are processed; sets the peak memory.
+        tile: images of more than tile² pixels are processed in parts of at most that side; sets the peak
+            memory.
         max_pixels: streams that claim more are refused.
 
     Raises:
-        UserError: ``tile`` is not a positive multiple of the network's downsampling.
+        UserError: ``tile`` is less than a latent.
     """
 
     suffix = ".lic"
@@ -44,8 +43,8 @@ class LearnedCodec(FileCodec):
     def __init__(
         self, net: CompressionModel, info: CodecInfo, *, tile: int = TILE, max_pixels: int = MAX_PIXELS
     ):
-        if tile < 1 or tile % net.downsampling:
-            raise UserError(f"The tile must be a positive multiple of {net.downsampling}, not {tile}.")
+        if tile < net.stride:
+            raise UserError(f"A tile must have at least {net.stride} pixels along a side, not {tile}.")
         self.net = net.eval()
         self.info = info
         self.tile, self.max_pixels = tile, max_pixels
@@ -57,8 +56,18 @@ class LearnedCodec(FileCodec):
 
     @torch.inference_mode()
     def encode(self, image: Pixels) -> Encoded:
-        """See `FileCodec.encode`; a `UserError` if the network yields numbers that are not finite."""
+        """See `FileCodec.encode`.
+
+        Raises:
+            UserError: a side or the whole is too large for the format, or the network yields numbers that
+                are not finite.
+        """
         height, width = image.shape[:2]
+        if max(height, width) > MAX_SIDE or height * width > self.max_pixels:
+            raise UserError(
+                f"The image has {width}x{height} pixels; a side may have {MAX_SIDE:,}, and all together "
+                f"{self.max_pixels:,} unless --max-pixels (max_pixels in Python) allows more."
+            )
         y = self.analyze(image)
         payloads, y_hat = self.net.encode(y)
         stream = Stream(self.fingerprint, width, height, _checksum(y_hat), tuple(payloads))
@@ -106,13 +115,15 @@ class LearnedCodec(FileCodec):
         """The image's y [1, C, h, w], float32; the image is padded by repeating its last row and column."""
         net, size = self.net, (image.shape[0], image.shape[1])
         height, width = (side // net.stride for side in padded_size(size, net.downsampling))
-        y = torch.empty(1, net.channels, height, width)
+        y = torch.empty(1, net.channels, height, width, dtype=torch.float32)
         for tile in tiles((height, width), self.tile // net.stride, lambda: self._margins[0]):
-            rows, columns = scaled(tile.seen, net.stride)
-            part = image[rows, columns]
-            missing = (rows.stop - rows.start - part.shape[0], columns.stop - columns.start - part.shape[1])
-            x = np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), "edge")
-            y[:, :, *tile.place] = net.g_a(to_float(to_batch(x)))[:, :, *tile.kept]
+            window = scaled(tile.seen, net.stride)
+            rows, columns = (
+                np.arange(part.start, part.stop).clip(max=side - 1)
+                for part, side in zip(window, size, strict=True)
+            )
+            x = to_float(to_batch(image[np.ix_(rows, columns)]))
+            y[:, :, *tile.place] = net.g_a(x)[:, :, *tile.kept]
         return y
 
     @torch.inference_mode()
@@ -141,7 +152,7 @@ class LearnedCodec(FileCodec):
 
 def fingerprint(net: CompressionModel) -> bytes:
     """Four bytes of the SHA-256 of the architecture, the weights and the tables: all that a stream needs."""
-    digest = hashlib.sha256(f"{net.description}\n".encode())
+    digest = hashlib.sha256(f"{net.architecture}\n".encode())
     for name, tensor in sorted((net.state_dict() | tables(net)).items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())

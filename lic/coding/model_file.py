@@ -19,15 +19,16 @@ from torch import Tensor
 
 from lic.atomic import replacing
 from lic.bitstream import Entry
-from lic.coding.checkpoint import find_checkpoint, net_of, read_checkpoint, setting
+from lic.coding import MODEL_SUFFIX
+from lic.coding.checkpoint import find_model, net_of, read_checkpoint, setting
+from lic.coding.description import Description, is_plain
 from lic.coding.learned import fingerprint
-from lic.coding.rebuild import Description, is_plain, naming, rebuild_net
+from lic.coding.rebuild import rebuild_net
 from lic.entropy import tables
-from lic.errors import UserError
+from lic.errors import UserError, naming_file
 from lic.models import CompressionModel
 from lic.status import read_status
 
-SUFFIX = ".lic-model"
 VERSION = 1
 _KEY = "lic-model"  # of the JSON among safetensors' metadata
 _LENGTH_BYTES = 8  # at the beginning, of the header that follows
@@ -50,21 +51,16 @@ _MEANINGS = {
 def is_model_file(path: Path) -> bool:
     """Whether a file's content or name say that it is meant as a model file."""
     with path.open("rb") as file:
-        return file.read(_LENGTH_BYTES + 1)[_LENGTH_BYTES:] == b"{" or path.suffix == SUFFIX
+        return file.read(_LENGTH_BYTES + 1)[_LENGTH_BYTES:] == b"{" or path.suffix == MODEL_SUFFIX
 
 
 def export(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
-    """Write the model file of a run (its best checkpoint) or of a checkpoint.
+    """Write the model file of a run (its best checkpoint), of a checkpoint, or of a model file once more.
 
     Raises:
-        UserError: ``source`` is neither.
+        UserError: ``source`` is none of these, or damaged.
     """
-    file = find_checkpoint(source)
-    if is_model_file(file):
-        raise UserError(f"{file} is a model file already; export takes a run or a checkpoint.")
-    checkpoint = read_checkpoint(file)
-    net, description = net_of(file, checkpoint)
-    write_model(path, net, description, _training(file, checkpoint))
+    write_model(path, *_read_any(find_model(source)))
 
 
 def write_model(
@@ -83,7 +79,8 @@ def write_model(
     """
     tensors = {f"weights.{name}": value for name, value in net.state_dict().items()}
     tensors |= {f"tables.{name}": value for name, value in tables(net).items()}
-    content = {"version": VERSION} | _content(net, description, training)
+    content = {"version": VERSION, "fingerprint": fingerprint(net).hex(), **description.plain()}
+    content["training"] = dict(training)
     with replacing(path) as temporary:
         save_file(
             {name: value.contiguous() for name, value in tensors.items()},
@@ -99,7 +96,37 @@ def read_model(path: Path) -> tuple[CompressionModel, Description]:
     Raises:
         UserError: the file is none of lic, of a newer version, or damaged.
     """
-    with naming(path):
+    net, description, _ = _read_model(path)
+    return net, description
+
+
+def describe_model_file(source: str | os.PathLike[str]) -> list[Entry]:
+    """What a model file says of itself, or what `export` would make it say.
+
+    Raises:
+        UserError: ``source`` is none of a model file, a run and a checkpoint, or damaged.
+    """
+    file = find_model(source)
+    net, description, training = _read_any(file)
+    return [
+        *([Entry("version", "of the format", VERSION)] if is_model_file(file) else []),
+        Entry("fingerprint", "names the model in its streams", fingerprint(net).hex()),
+        *(Entry(key, "option of the model", _printable(value)) for key, value in description.model.items()),
+        Entry("lambda", "weight of the distortion", description.lmbda),
+        Entry("distortion", "what it was trained for", description.distortion),
+        *(Entry(key, _MEANINGS.get(key, ""), _printable(value)) for key, value in training.items()),
+    ]
+
+
+def _read_any(file: Path) -> tuple[CompressionModel, Description, Mapping[str, Any]]:
+    if is_model_file(file):
+        return _read_model(file)
+    checkpoint = read_checkpoint(file)
+    return *net_of(file, checkpoint), _training(file, checkpoint)
+
+
+def _read_model(path: Path) -> tuple[CompressionModel, Description, Mapping[str, Any]]:
+    with naming_file(path):
         content = _read_content(path)
         description = Description.parse(content)
         parts: dict[str, dict[str, Tensor]] = {"weights": {}, "tables": {}}
@@ -114,41 +141,11 @@ def read_model(path: Path) -> tuple[CompressionModel, Description]:
                 f"It is damaged: its content has the fingerprint {found}, not {content['fingerprint']}; "
                 "fetch or export it again."
             )
-    return net, description
+    return net, description, content["training"]
 
 
-def describe_model_file(source: str | os.PathLike[str]) -> list[Entry]:
-    """What a model file says of itself (only its header is read), or what `export` would make it say.
-
-    Raises:
-        UserError: ``source`` is neither a model file of this version nor a run or checkpoint.
-    """
-    file = find_checkpoint(source)
-    if is_model_file(file):
-        with naming(file):
-            content = _read_content(file)
-            description = Description.parse(content)
-    else:
-        checkpoint = read_checkpoint(file)
-        net, description = net_of(file, checkpoint)
-        content = _content(net, description, _training(file, checkpoint))
-    training = content["training"].items()
-    return [
-        *(Entry("version", "of the format", VERSION) for _ in range("version" in content)),
-        Entry("fingerprint", "names the model in its streams", content["fingerprint"]),
-        *(Entry(key, "option of the model", _printable(value)) for key, value in description.model.items()),
-        Entry("lambda", "weight of the distortion", _printable(description.lmbda)),
-        Entry("distortion", "what it was trained for", description.distortion),
-        *(Entry(key, _MEANINGS.get(key, ""), _printable(value)) for key, value in training),
-    ]
-
-
-def _content(net: CompressionModel, description: Description, training: Mapping[str, Any]) -> dict[str, Any]:
-    return {"fingerprint": fingerprint(net).hex(), **description.plain(), "training": dict(training)}
-
-
-def _printable(value: Any) -> int | str:
-    return value if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
+def _printable(value: Any) -> int | float | str:
+    return value if isinstance(value, int | float) else str(value)
 
 
 def _training(file: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:

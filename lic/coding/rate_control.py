@@ -113,15 +113,16 @@ def encode_to_target(
     Raises:
         UserError: no model reaches the target; it says what they do reach.
     """
-    assert (target_bpp is None) != (target_psnr is None), "one target"
     coded = [(codec, codec.encode(image)) for codec in codecs]
-    if target_bpp is not None:
+    if target_psnr is None:
+        assert target_bpp is not None, "one target"
         pixels = image.shape[0] * image.shape[1]
         allowed = budget(target_bpp, pixels, min(_bits(encoded) for _, encoded in coded))
         fitting = [pair for pair in coded if _bits(pair[1]) <= allowed]
         return max(fitting, key=lambda pair: (_psnr(image, pair[1]), -_bits(pair[1])))
+    assert target_bpp is None, "one target"
     reached = [_psnr(image, encoded) for _, encoded in coded]
-    good = [pair for pair, value in zip(coded, reached, strict=True) if value >= (target_psnr or 0)]
+    good = [pair for pair, value in zip(coded, reached, strict=True) if value >= target_psnr]
     if not good:
         raise UserError(
             f"The target of {target_psnr:g} dB is too high: the models reach "

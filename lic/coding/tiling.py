@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from lic.errors import UserError
 
+_LONGEST = 512  # latents; the transforms here see 2 to 8
+
 Window = tuple[slice, slice]  # rows, columns
 
 
@@ -29,8 +31,11 @@ class Tile:
 def tiles(size: tuple[int, int], side: int, margin: Callable[[], int]) -> Iterator[Tile]:
     """Cut (height, width) into rectangles of sides up to ``side``, all of about one size.
 
-    ``margin`` is asked for when there are several.
+    What is no larger than such a square, of whatever shape, is one. ``margin`` is asked for when there are
+    several.
     """
+    if size[0] * size[1] <= side * side:
+        side = max(size)
     around = margin() if max(size) > side else 0
     for rows in _cut(size[0], side, around):
         for columns in _cut(size[1], side, around):
@@ -58,15 +63,17 @@ def margin(net: nn.Module, channels: int, stride: int) -> int:
         UserError: the weights are so large that all outputs are NaN.
     """
     length = 8
-    if _clouded(net, torch.zeros(1, channels, stride, 2 * length * stride)):
+    if _clouded(net, torch.zeros(1, channels, stride, 2 * length * stride, dtype=torch.float32)):
         raise UserError("The network yields numbers that are not finite: its weights are damaged or forged.")
     while True:
-        strip = torch.zeros(1, channels, stride, 2 * length * stride)
+        strip = torch.zeros(1, channels, stride, 2 * length * stride, dtype=torch.float32)
         strip[..., length * stride :] = torch.nan
         share = max(_clouded(net, strip), _clouded(net, strip.flip(3)))
+        assert share >= 0.5, "a layer hides NaN, and with it what it sees"
         if share < 1:
             return math.ceil(2 * length * share) - length
         length *= 2
+        assert length <= _LONGEST, "a transform that sees the whole image cannot be cut into tiles"
 
 
 def _clouded(net: nn.Module, strip: Tensor) -> float:

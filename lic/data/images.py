@@ -7,6 +7,7 @@ float32 RGB (tensors, 0…1); no other range or channel order exists.
 import io
 import logging
 import os
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from lic.atomic import replacing
@@ -30,6 +31,8 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.Decom
 _UNNAMED = "The image"
 _COLOURS = np.stack(np.meshgrid(*3 * [np.arange(0, 256, 15)]), -1).reshape(18, -1, 3).astype(np.uint8)
 _ROUNDING = 2  # levels by which two descriptions of sRGB may differ
+_KINDS = {**dict.fromkeys(("1", "L", "LA", "I", "I;16", "I;16L", "I;16B", "I;16N"), "L"), "CMYK": "CMYK"}
+_STRIP = 2**20  # pixels to convert at a time
 
 
 def read_image(file: ImageFile, *, managed: bool = False) -> Pixels:
@@ -39,7 +42,8 @@ def read_image(file: ImageFile, *, managed: bool = False) -> Pixels:
 
     - gray and palette images are repeated or looked up: nothing is lost;
     - the EXIF orientation is applied, so that pixels stand upright: nothing is lost;
-    - 16-bit gray is divided by 257 and rounded, 16-bit colour keeps its high bytes (Pillow reads no more);
+    - 12- and 16-bit gray is scaled and rounded; 16-bit colour keeps its high bytes (Pillow reads no more, and
+      says so of PNG, TIFF and PPM files);
     - transparency is composited on white, the paper that browsers and printers show it on;
     - of an animation or a multi-page file, the first frame is read.
 
@@ -48,15 +52,20 @@ def read_image(file: ImageFile, *, managed: bool = False) -> Pixels:
     that the file carries, if that is another. Without a profile, or unmanaged, CMYK goes through Pillow's
     plain formula.
 
+    At the peak, this holds Pillow's image (4 bytes a pixel in colour; twice, while it is turned upright)
+    and the result (3).
+
     Raises:
         UserError: The file is missing, not an image, truncated, larger than Pillow's limit, or of a
-            kind without a defined 8-bit range (floating point, more than 16 bits).
+            kind without a defined range (floating point, signed or 32-bit integers).
     """
     name = str(file) if isinstance(file, (str, os.PathLike)) else _UNNAMED
     with _reading(name), Image.open(file) as image:
         if (frames := getattr(image, "n_frames", 1)) > 1:
             _log.warning("%s: only the first of %d frames is read.", name, frames)
-        return _pixels(image, name, managed)
+        bits = _bits(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        return _pixels(image, bits, name, managed)
 
 
 def to_pixels(image: AnyImage) -> Pixels:
@@ -70,13 +79,17 @@ def to_pixels(image: AnyImage) -> Pixels:
     """
     if isinstance(image, Image.Image) and image.width and image.height:
         with _reading(_UNNAMED):
-            return _pixels(image, _UNNAMED, managed=True)
+            bits = _bits(image)
+            image.load()
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            upright = ImageOps.exif_transpose(image) if turned else image  # which copies in any case
+            return _pixels(upright, bits, _UNNAMED, managed=True)
     match image:
         case np.ndarray(dtype=np.uint8, ndim=2, size=size) if size:
             return np.repeat(image[..., None], 3, axis=2)
         case np.ndarray(dtype=np.uint8, shape=(_, _, 3), size=size) if size:
             return image
-        case Tensor(shape=(3, _, _) | (1, 3, _, _)) if image.numel():
+        case Tensor(shape=(3, _, _) | (1, 3, _, _), layout=torch.strided, is_meta=False) if image.numel():
             image = image.detach().cpu()
             if image.is_floating_point() and image.min() >= 0 and image.max() <= 1:
                 image = to_uint8(image)
@@ -109,59 +122,98 @@ def _reading(name: str) -> Iterator[None]:
         raise UserError(f"{name} cannot be read as an image ({error}); replace or remove it.") from error
 
 
-def _pixels(image: Image.Image, name: str, managed: bool) -> Pixels:
-    image.load()
+def _pixels(image: Image.Image, bits: int, name: str, managed: bool) -> Pixels:
+    """Strip by strip: whatever the conversion, a large image needs its own memory and the result's."""
+    _check_range(image, bits, name)
     profile = image.info.get("icc_profile") if managed else None
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    upright = _to_8_bits(ImageOps.exif_transpose(image) if turned else image, name)
-    gray = upright.mode in ("1", "L", "LA")
-    colours = upright if upright.mode == "CMYK" else _in_mode("L" if gray else "RGB", upright)
-    if profile:
-        colours = _to_srgb(colours, profile, name)
-    if colours.mode == "CMYK":
+    kind = _KINDS.get(image.mode, "RGB")
+    to_srgb = _to_srgb(profile, kind, name) if profile else None
+    if kind == "CMYK" and not to_srgb:
         _log.warning("%s: CMYK is converted to RGB without its colour profile.", name)
-    colours = _in_mode("RGB", colours)
-    if upright.has_transparency_data:
+    if image.has_transparency_data:
         _log.warning("%s: transparency is composited on white.", name)
-        colours = colours.convert("RGBA")
-        colours.putalpha(upright.convert("RGBA").getchannel("A"))
-        colours = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
-    return np.array(colours, np.uint8)
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels[top : top + rows] = _strip_to_rgb(_strip_to_8_bits(strip, bits), kind, to_srgb)
+    return pixels
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits per sample in the file of ``image``, as far as Pillow says; of PNG and PPM, until it is loaded."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))))
+    match getattr(image, "tile", None):
+        case [(_, _, _, str(mode)), *_] if image.format == "PNG":
+            bits = re.search(r";(\d+)", mode)  # RGB;16B
+            return int(bits[1]) if bits else 8
+        case [(_, _, _, (_, int(maximum))), *_] if image.format == "PPM":
+            return maximum.bit_length()
+    return 16 if image.mode.startswith("I") else 8
+
+
+def _check_range(image: Image.Image, bits: int, name: str) -> None:
+    if image.mode == "F":
+        raise UserError(
+            f"{name} has floating-point pixels of unknown range; convert it to 8 or 16 bits first."
+        )
+    if image.mode == "I" and image.format not in ("PNG", "PPM"):  # those hold 16 bits
+        raise UserError(
+            f"{name} has 32-bit or signed integer pixels of unknown range; convert it to 8 or 16 bits first."
+        )
+    if image.mode.startswith("I"):
+        _log.warning("%s: %d-bit gray is rounded to 8 bits.", name, bits)
+    elif bits > 8:
+        _log.warning("%s: of %d-bit colour, the high 8 bits are kept.", name, bits)
+
+
+def _strip_to_8_bits(image: Image.Image, bits: int) -> Image.Image:
+    """``image`` with 8 bits per sample, and the transparent value of a PNG file with as many."""
+    key = image.info.get("transparency")
+    if image.mode.startswith("I"):
+        maximum = 65535 if image.mode == "I" else 2**bits - 1
+        values = np.asarray(image)
+        gray = Image.fromarray(np.round(values / (maximum / 255)).astype(np.uint8))
+        if key is None:
+            return gray
+        return Image.merge("LA", (gray, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))))
+    if image.mode == "L" and isinstance(key, int):  # Pillow scales 2 and 4 bits, but not the key
+        image.info["transparency"] = key * 255 // (2**bits - 1)
+    if image.mode == "RGB" and isinstance(key, tuple):
+        image.info["transparency"] = tuple(value >> bits - 8 for value in key)
+    return image
+
+
+def _strip_to_rgb(image: Image.Image, kind: str, to_srgb: ImageCms.ImageCmsTransform | None) -> Image.Image:
+    alpha = None
+    if image.has_transparency_data:
+        alpha = image.convert("RGBA").getchannel("A")
+        image.info.pop("transparency", None)
+    colours = _in_mode(kind, image)
+    colours = _in_mode("RGB", to_srgb.apply(colours) if to_srgb else colours)
+    return Image.composite(colours, Image.new("RGB", colours.size, "white"), alpha) if alpha else colours
 
 
 def _in_mode(mode: str, image: Image.Image) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)  # which copies in any case
 
 
-def _to_8_bits(image: Image.Image, name: str) -> Image.Image:
-    if image.mode == "F":
-        raise UserError(
-            f"{name} has floating-point pixels of unknown range; convert it to 8 or 16 bits first."
-        )
-    if not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > 65535:
-        raise UserError(f"{name} has more than 16 bits per pixel; convert it to 8 or 16 bits first.")
-    _log.warning("%s: 16-bit gray is rounded to 8 bits.", name)
-    return Image.fromarray(np.round(values / 257).astype(np.uint8))
-
-
-def _to_srgb(image: Image.Image, profile: bytes, name: str) -> Image.Image:
-    """``image`` (L, RGB or CMYK) as sRGB, or as it is where the profile is sRGB's, or broken."""
+def _to_srgb(profile: bytes, kind: str, name: str) -> ImageCms.ImageCmsTransform | None:
+    """What takes colours of a ``kind`` to sRGB; None where the profile is sRGB's, or broken."""
     try:
         source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-        transform = ImageCms.buildTransform(source, target, image.mode, "RGB")
+        transform = ImageCms.buildTransform(source, target, kind, "RGB")
         known_as = ImageCms.getProfileDescription(source).strip()
     except (ImageCms.PyCMSError, OSError, TypeError) as error:
         _log.warning("%s: its colour profile is ignored because it cannot be used (%s).", name, error)
-        return image
-    sample = Image.fromarray(_COLOURS).convert(image.mode)
+        return None
+    sample = Image.fromarray(_COLOURS).convert(kind)
     before, after = (np.asarray(x, np.int16) for x in (sample.convert("RGB"), transform.apply(sample)))
     if np.abs(before - after).max() <= _ROUNDING:  # by what it does: too many profiles of sRGB exist
-        return image
+        return None
     _log.warning("%s: colours are converted to sRGB from the profile %r.", name, known_as)
-    return transform.apply(image)
+    return transform
 
 
 def write_png(file: ImageFile, image: Pixels) -> None:
@@ -183,7 +235,7 @@ def write_png(file: ImageFile, image: Pixels) -> None:
 def to_float(x: Tensor) -> Tensor:
     """Scale uint8 pixels 0…255 to float32 in 0…1, on the device and in the memory layout of ``x``."""
     assert x.dtype == torch.uint8, x.dtype
-    return x / 255
+    return x.to(torch.float32) / 255
 
 
 def to_uint8(x: Tensor) -> Tensor:
@@ -193,7 +245,7 @@ def to_uint8(x: Tensor) -> Tensor:
 
 def to_batch(image: Pixels) -> Tensor:
     """A uint8 image ``[H, W, 3]`` as a uint8 batch of one, ``[1, 3, H, W]``."""
-    return torch.tensor(image).permute(2, 0, 1).unsqueeze(0).contiguous()
+    return torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1).unsqueeze(0).contiguous()
 
 
 def to_image(x: Tensor) -> Pixels:

@@ -12,6 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "streams are little-endian; CompressAI's coder has the same limit"
+#endif
+
 #define PRECISION 16 /* bits of a probability */
 #define NIBBLE 4     /* bits of an escaped value's groups */
 #define LOWEST ((uint64_t)1 << 31) /* of the state, between symbols */
@@ -19,7 +23,7 @@
 #define BUCKET 8 /* bits of a probability that a decoder's lookup leaves out */
 #define BUCKETS (1 << (PRECISION - BUCKET))
 
-typedef enum { FINE, NO_MEMORY, BAD_INDEX, BAD_TABLE, DAMAGED } Outcome;
+typedef enum { FINE, NO_MEMORY, BAD_INDEX, BAD_TABLE, TOO_LARGE, DAMAGED } Outcome;
 
 typedef struct {
     Py_buffer cdf, length, offset;
@@ -70,7 +74,7 @@ static Outcome encode_symbol(Encoder *coder, const Tables *tables, int32_t symbo
     if (index < 0 || index >= tables->count)
         return BAD_INDEX;
     const int32_t *cdf = (const int32_t *)tables->cdf.buf + index * tables->columns;
-    int64_t escape = ((const int32_t *)tables->length.buf)[index] - 2;
+    int64_t escape = (int64_t)((const int32_t *)tables->length.buf)[index] - 2;
     int64_t value = (int64_t)symbol - ((const int32_t *)tables->offset.buf)[index];
     if (escape < 0 || escape + 1 >= tables->columns)
         return BAD_TABLE;
@@ -79,15 +83,17 @@ static Outcome encode_symbol(Encoder *coder, const Tables *tables, int32_t symbo
         uint32_t groups = 0;
         while (rest >> (groups * NIBBLE))
             groups++;
+        if (groups > LARGEST_GROUPS)
+            return TOO_LARGE;
         for (uint32_t i = groups; i-- > 0;)
             if (!put_nibble(coder, (rest >> (i * NIBBLE)) & 15))
                 return NO_MEMORY;
-        if (!put_nibble(coder, groups)) /* at most 9, one nibble */
+        if (!put_nibble(coder, groups))
             return NO_MEMORY;
         value = escape;
     }
-    int32_t frequency = cdf[value + 1] - cdf[value];
-    if (frequency <= 0)
+    int64_t frequency = (int64_t)cdf[value + 1] - cdf[value];
+    if (cdf[value] < 0 || frequency <= 0 || cdf[value] + frequency > 1 << PRECISION)
         return BAD_TABLE;
     return put(coder, (uint32_t)cdf[value], (uint32_t)frequency) ? FINE : NO_MEMORY;
 }
@@ -119,8 +125,9 @@ static Outcome decode_symbol(Decoder *coder, const Tables *tables, const uint16_
     int32_t found = lookup[index * BUCKETS + (where >> BUCKET)];
     while (found < escape && (uint32_t)cdf[found + 1] <= where)
         found++;
-    int32_t frequency = cdf[found + 1] - cdf[found];
-    if (frequency <= 0 || (uint32_t)cdf[found] > where)
+    int64_t frequency = (int64_t)cdf[found + 1] - cdf[found];
+    if (cdf[found] < 0 || frequency <= 0 || cdf[found] + frequency > 1 << PRECISION ||
+        (uint32_t)cdf[found] > where)
         return BAD_TABLE;
     coder->state = (uint64_t)frequency * (coder->state >> PRECISION) + where - (uint32_t)cdf[found];
     if (!refill(coder))
@@ -143,23 +150,23 @@ static Outcome decode_symbol(Decoder *coder, const Tables *tables, const uint16_
 }
 
 /* For each table and the highest bits of a probability, the first symbol that they can mean. */
-static uint16_t *make_lookup(const Tables *tables) {
-    uint16_t *lookup = malloc((size_t)tables->count * BUCKETS * sizeof *lookup);
-    for (Py_ssize_t t = 0; lookup && t < tables->count; t++) {
+static Outcome make_lookup(const Tables *tables, uint16_t **lookup) {
+    *lookup = malloc((size_t)(tables->count ? tables->count : 1) * BUCKETS * sizeof **lookup);
+    if (!*lookup)
+        return NO_MEMORY;
+    for (Py_ssize_t t = 0; t < tables->count; t++) {
         const int32_t *cdf = (const int32_t *)tables->cdf.buf + t * tables->columns;
-        int32_t escape = ((const int32_t *)tables->length.buf)[t] - 2;
-        if (escape < 0 || escape + 1 >= tables->columns || escape > UINT16_MAX) {
-            free(lookup);
-            return NULL;
-        }
+        int64_t escape = (int64_t)((const int32_t *)tables->length.buf)[t] - 2;
+        if (escape < 0 || escape + 1 >= tables->columns || escape > UINT16_MAX)
+            return BAD_TABLE;
         int32_t symbol = 0;
         for (int32_t bucket = 0; bucket < BUCKETS; bucket++) {
             while (symbol < escape && cdf[symbol + 1] <= bucket << BUCKET)
                 symbol++;
-            lookup[t * BUCKETS + bucket] = (uint16_t)symbol;
+            (*lookup)[t * BUCKETS + bucket] = (uint16_t)symbol;
         }
     }
-    return lookup;
+    return FINE;
 }
 
 static PyObject *complain(Outcome outcome) {
@@ -167,6 +174,7 @@ static PyObject *complain(Outcome outcome) {
         return PyErr_NoMemory();
     PyErr_SetString(PyExc_ValueError, outcome == BAD_INDEX   ? "an index names no table"
                                       : outcome == BAD_TABLE ? "a table is not one of rising frequencies"
+                                      : outcome == TOO_LARGE ? "a symbol has more than 32 bits"
                                                              : "the payload is damaged");
     return NULL;
 }
@@ -174,7 +182,7 @@ static PyObject *complain(Outcome outcome) {
 static int is_int32(const Py_buffer *buffer, const char *name) {
     if (buffer->itemsize == 4 && buffer->len % 4 == 0)
         return 1;
-    PyErr_Format(PyExc_TypeError, "%s must be int32", name);
+    PyErr_Format(PyExc_TypeError, "%s must be numbers of four bytes", name);
     return 0;
 }
 
@@ -213,19 +221,10 @@ static PyObject *encode(PyObject *self, PyObject *arguments) {
         for (Py_ssize_t i = symbols.len / 4; i-- > 0 && outcome == FINE;)
             outcome = encode_symbol(&coder, &tables, ((const int32_t *)symbols.buf)[i],
                                     ((const int32_t *)indexes.buf)[i]);
-        if (outcome == FINE) {
-            uint32_t high = (uint32_t)(coder.state >> 32);
-            if (!emit(&coder))
-                outcome = NO_MEMORY;
-            else { /* the low half is out; reverse the words, the high half comes second */
-                uint32_t low = coder.words[--coder.count];
-                for (size_t a = 0, b = coder.count; a + 1 < b; a++) {
-                    uint32_t word = coder.words[--b];
-                    coder.words[b] = coder.words[a];
-                    coder.words[a] = word;
-                }
-                coder.state = ((uint64_t)high << 32) | low;
-            }
+        for (size_t a = 0, b = coder.count; a + 1 < b; a++) { /* the decoder reads them the other way */
+            uint32_t word = coder.words[--b];
+            coder.words[b] = coder.words[a];
+            coder.words[a] = word;
         }
         Py_END_ALLOW_THREADS
         if (outcome != FINE)
@@ -233,7 +232,8 @@ static PyObject *encode(PyObject *self, PyObject *arguments) {
         else if ((payload = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(4 * coder.count + 8)))) {
             char *bytes = PyBytes_AsString(payload);
             memcpy(bytes, &coder.state, 8);
-            memcpy(bytes + 8, coder.words, 4 * coder.count);
+            if (coder.count)
+                memcpy(bytes + 8, coder.words, 4 * coder.count);
         }
         free(coder.words);
     }
@@ -242,29 +242,39 @@ static PyObject *encode(PyObject *self, PyObject *arguments) {
 }
 
 static PyObject *decode(PyObject *self, PyObject *arguments) {
-    Py_buffer payload, indexes, symbols;
+    Py_buffer payload, indexes, symbols, progress;
     Tables tables;
-    if (!PyArg_ParseTuple(arguments, "y*y*y*y*y*w*:decode", &payload, &indexes, &tables.cdf, &tables.length,
-                          &tables.offset, &symbols))
+    if (!PyArg_ParseTuple(arguments, "y*y*y*y*y*w*w*:decode", &payload, &indexes, &tables.cdf, &tables.length,
+                          &tables.offset, &symbols, &progress))
         return NULL;
     Outcome outcome = DAMAGED;
     int fits = check(&symbols, &indexes, &tables);
+    if (fits && progress.len != 16) {
+        PyErr_SetString(PyExc_TypeError, "progress must be two numbers of 64 bits");
+        fits = 0;
+    }
     if (fits && payload.len >= 8 && payload.len % 4 == 0) {
         Py_BEGIN_ALLOW_THREADS
-        Decoder coder = {(const unsigned char *)payload.buf + 8, (size_t)payload.len / 4 - 2, 0, 0};
-        uint16_t *lookup = make_lookup(&tables);
-        memcpy(&coder.state, payload.buf, 8);
-        outcome = lookup ? FINE : BAD_TABLE;
+        uint64_t *kept = progress.buf; /* the state, and how many words are used, the state's own included */
+        size_t words = (size_t)payload.len / 4;
+        if (kept[1] < 2) {
+            memcpy(&kept[0], payload.buf, 8);
+            kept[1] = 2;
+        }
+        Decoder coder = {payload.buf, words, kept[1] < words ? (size_t)kept[1] : words, kept[0]};
+        uint16_t *lookup;
+        outcome = make_lookup(&tables, &lookup);
         for (Py_ssize_t i = 0; i < symbols.len / 4 && outcome == FINE; i++)
             outcome = decode_symbol(&coder, &tables, lookup, ((const int32_t *)indexes.buf)[i],
                                     (int32_t *)symbols.buf + i);
-        if (outcome == FINE && (coder.state != LOWEST || coder.next != coder.words))
-            outcome = DAMAGED; /* where the encoder began, the decoder ends */
         free(lookup);
+        kept[0] = coder.state;
+        kept[1] = coder.next;
         Py_END_ALLOW_THREADS
     }
     release(&symbols, &indexes, &tables);
     PyBuffer_Release(&payload);
+    PyBuffer_Release(&progress);
     if (!fits)
         return NULL;
     if (outcome != FINE)
@@ -276,7 +286,8 @@ static PyMethodDef methods[] = {
     {"encode", encode, METH_VARARGS,
      "encode(symbols, indexes, cdf, length, offset) -> bytes; int32 arrays, cdf with a row per table."},
     {"decode", decode, METH_VARARGS,
-     "decode(payload, indexes, cdf, length, offset, symbols): fill symbols; ValueError if damaged."},
+     "decode(payload, indexes, cdf, length, offset, symbols, progress): fill symbols, going on from progress\n"
+     "(uint64 state and words used, zeros at first); ValueError if damaged."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -6,41 +6,47 @@ threads, the memory layout and the library, and one scale that falls into anothe
 an image. Here weights and activations are integers, carried in float32, and no partial sum can reach 2**24,
 so that every sum is exact in whatever order it is formed. What stands between two sums, a multiplication
 by a float32 constant and a rounding, IEEE 754 defines to the last bit.
+
+This needs convolutions that add products in full float32, which torch's are for one image on a CPU unless
+somebody switches reduced precision on. That is checked once in each process.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
+from compressai.layers import MaskedConv2d
 from torch import Tensor, nn
 
-from lic.entropy.models import UNIT, EntropyBottleneck
-from lic.entropy.tables import Tabled, check_shape, in_fast_layout, register_tables
+from lic.entropy.models import UNIT
+from lic.entropy.tables import Tabled, TableError, check_shape, in_fast_layout, register_tables
 from lic.errors import UserError
 
 _LIMIT = 2**24  # float32 holds every integer up to here
 _LARGEST_WEIGHT = 2**15 - 1  # tables keep weights as int16
 _MARGIN = 4.0  # of a channel's range; images exceed that of random latents up to threefold
 _FLOOR = 0.02  # the least range of a channel, as a share of its layer's largest
+_TINY = 1e-4  # in place of the ranges and sums of a layer without any
 
 _Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 
 class IntegerNetwork(Tabled, nn.Module):
-    """A chain of convolutions and rectifiers after ``prior``, evaluated in exact integer arithmetic.
+    """A chain of convolutions and rectifiers, evaluated in exact integer arithmetic.
 
     Every layer takes the finest steps that the bound on its sums allows, see `_Steps`. The ranges of its
-    inputs are those of random latents of ``prior`` itself: no images are needed, and what lies beyond is
-    clamped. docs/streams.md has what it costs in rate.
+    inputs are those of ``samples()``, typical inputs that the model itself makes up: no images are needed,
+    and what lies beyond is clamped. docs/streams.md has what it costs in rate.
 
     The layers stay where they are registered; their weights are read when tables are derived.
     """
 
-    def __init__(self, prior: EntropyBottleneck, *layers: nn.Module):
+    def __init__(self, samples: Callable[[], Sequence[Tensor]], *layers: nn.Module):
         super().__init__()
-        self._prior = (prior,)  # tuples register nothing
+        self._samples = samples
         self._layers = tuple(_with_slopes(layers))
         self._upsampling, self._reach = _geometry(self._layers)
         self.table_types = {}
@@ -51,28 +57,36 @@ class IntegerNetwork(Tabled, nn.Module):
         register_tables(self, self.table_types, torch.float32)
 
     @torch.inference_mode()
-    def forward(self, z_hat: Tensor, rows: slice) -> Tensor:
-        """[N, C, h, w] -> some rows of the last layer's outputs, multiples of `UNIT`.
+    def forward(self, x: Tensor, rows: slice | None = None) -> Tensor:
+        """[N, C, h, w] -> the last layer's outputs, or some rows of them, multiples of `UNIT`.
 
-        They are the same bits on every machine, and however the rows are cut.
+        They are the same bits on every machine, and however the rows are cut. One image at a time and on the
+        CPU: for batches, and on GPUs, libraries may choose algorithms that do not just add products.
+
+        Raises:
+            UserError: this process computes in reduced precision.
         """
-        first = max(rows.start // self._upsampling - self._reach, 0)
-        last = -(-rows.stop // self._upsampling) + self._reach
-        with torch.autocast(z_hat.device.type, enabled=False):
-            x = z_hat[:, :, first:last].float()
+        assert x.shape[0] == 1 and x.device.type == "cpu"
+        _check_arithmetic()
+        if rows:
+            first = max(rows.start // self._upsampling - self._reach, 0)
+            last = -(-rows.stop // self._upsampling) + self._reach
+            start = first * self._upsampling
+            return self(x[:, :, first:last])[:, :, rows.start - start : rows.stop - start]
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
             for i, (layer, slope) in enumerate(self._layers):
                 x = x * self._each_channel(f"multiplier_{i}")
                 x = x.round_().clamp_(self._each_channel(f"low_{i}"), self._each_channel(f"high_{i}"))
                 x = _convolve(layer, x, self.get_buffer(f"weight_{i}"), self.get_buffer(f"bias_{i}"))
                 x = F.leaky_relu_(x, slope)
-            x = x[:, :, rows.start - first * self._upsampling : rows.stop - first * self._upsampling]
-            return (x * self._each_channel("multiplier_out")).round_().mul_(UNIT)
+            return x.mul_(self._each_channel("multiplier_out")).round_().mul_(UNIT)
 
     @torch.no_grad()
     def update_tables(self) -> None:
-        """Choose the steps of every layer and round its weights; the prior's tables must be up to date."""
-        inputs, slope = _samples(self._prior[0]), 1.0
-        step = torch.ones(1, dtype=torch.float64)  # of the sums before the layer; z_hat itself has none
+        """Choose the steps of every layer and round its weights; ``samples`` may need tables of others."""
+        inputs, slope = self._samples(), 1.0
+        step = torch.ones(1, dtype=torch.float64)  # of the sums before the layer; the input itself has none
         for i, (layer, next_slope) in enumerate(self._layers):
             steps = _Steps.choose(layer, inputs, slope)
             self._set(f"multiplier_{i}", step / steps.inputs)
@@ -80,19 +94,24 @@ class IntegerNetwork(Tabled, nn.Module):
             self._set(f"high_{i}", steps.high)
             self._set(f"weight_{i}", steps.weight)
             self._set(f"bias_{i}", steps.bias)
-            inputs = [F.leaky_relu(_convolve(layer, x, layer.weight, layer.bias), next_slope) for x in inputs]
+            inputs = [
+                F.leaky_relu(_convolve(layer, x, _weight(layer), layer.bias), next_slope) for x in inputs
+            ]
             step, slope = steps.outputs, next_slope
         self._set("multiplier_out", step / UNIT)
 
-    def check_tables(self) -> None:
-        """See `Tabled.check_tables`."""
+    def check_tables(self, tables: Mapping[str, Tensor]) -> None:
+        """See `Tabled.check_tables`: shapes, and the bound on all sums."""
         for i, (layer, _) in enumerate(self._layers):
-            c_in, c_out = layer.in_channels, layer.out_channels
-            shapes = {f"weight_{i}": tuple(layer.weight.shape), f"bias_{i}": (c_out,)}
-            shapes |= {f"{name}_{i}": (c_in,) for name in ("multiplier", "low", "high")}
-            for name, shape in ({"multiplier_out": (c_out,)} | shapes).items():
-                if name != "multiplier_out" or i + 1 == len(self._layers):
-                    check_shape(name, self.get_buffer(name), shape)
+            weight, bias, low, high = (tables[f"{name}_{i}"] for name in ("weight", "bias", "low", "high"))
+            check_shape(f"weight_{i}", weight, tuple(layer.weight.shape))
+            check_shape(f"bias_{i}", bias, (layer.out_channels,))
+            for name in ("low", "high", "multiplier"):
+                check_shape(f"{name}_{i}", tables[f"{name}_{i}"], (layer.in_channels,))
+            sums = _largest_sum(layer, weight.double(), low.double(), high.double()) + bias.double().abs()
+            if (low > 0).any() or (high < 0).any() or (sums >= _LIMIT).any():
+                raise TableError(f"The integers of layer {i} do not keep its sums exact.")
+        check_shape("multiplier_out", tables["multiplier_out"], (self._layers[-1][0].out_channels,))
 
     def _each_channel(self, name: str) -> Tensor:
         return self.get_buffer(name).view(1, -1, 1, 1)
@@ -125,14 +144,14 @@ class _Steps:
         """
         x = torch.cat([part.double().transpose(0, 1).flatten(1) for part in samples], 1)
         high, low = (_MARGIN * x.amax(1)).clamp_min(0), (_MARGIN * x.amin(1)).clamp_max(0)
-        least = _FLOOR * torch.maximum(high, -low).max().clamp_min(UNIT)
+        least = _FLOOR * torch.maximum(high, -low).max().clamp_min(_TINY)
         high, low = high.clamp_min(least), low.clamp_max(-slope * least)  # rectified: > -slope·x
         energy = x.square().mean(1).clamp_min((0.1 * least) ** 2)
 
-        weight = layer.weight.double()
+        weight = _weight(layer).double()
         bias = torch.zeros(layer.out_channels).double() if layer.bias is None else layer.bias.double()
         largest = _largest_sum(layer, weight, low, high) + bias.abs()
-        outputs = largest.clamp_min(UNIT) / (0.97 * _LIMIT)
+        outputs = largest.clamp_min(_TINY) / (0.97 * _LIMIT)
         axis_in, axis_out = (0, 1) if isinstance(layer, nn.ConvTranspose2d) else (1, 0)
         along_in, along_out = [1, 1, 1, 1], [1, 1, 1, 1]
         along_in[axis_in] = along_out[axis_out] = -1
@@ -150,13 +169,19 @@ class _Steps:
             if not refused.any():
                 return cls(inputs, outputs, lows, highs, integers, biases)
             outputs = torch.where(refused, 1.05 * outputs, outputs)
-        raise UserError("The hyper network's weights are not finite: its training diverged.")
+        raise UserError(
+            "The hyper network has weights that are not finite, or beyond all bounds: its training diverged. "
+            "Use an earlier checkpoint, or train again with a smaller optimizer.lr."
+        )
 
 
 def _with_slopes(layers: Sequence[nn.Module]) -> Iterator[tuple[_Convolution, float]]:
     """Each convolution with the negative slope of the rectifier that follows it; 1 where none does."""
     for layer, after in zip(layers, [*layers[1:], None], strict=True):
-        if isinstance(layer, _Convolution):
+        if type(layer) in (nn.Conv2d, nn.ConvTranspose2d, MaskedConv2d):
+            assert isinstance(layer, _Convolution) and layer.groups == 1 and layer.dilation == (1, 1)
+            assert layer.padding_mode == "zeros"
+            assert isinstance(layer, nn.ConvTranspose2d) or layer.stride == (1, 1), "it enlarges or keeps"
             slope = {nn.LeakyReLU: getattr(after, "negative_slope", 1.0), nn.ReLU: 0.0}.get(type(after), 1.0)
             yield layer, slope
         else:
@@ -172,6 +197,11 @@ def _geometry(layers: Sequence[tuple[_Convolution, float]]) -> tuple[int, int]:
     return upsampling, math.ceil(reach)
 
 
+def _weight(layer: _Convolution) -> Tensor:
+    """The weights that take part: those of a masked convolution are zero elsewhere."""
+    return layer.weight * layer.mask if isinstance(layer, MaskedConv2d) else layer.weight
+
+
 def _convolve(layer: _Convolution, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """What ``layer`` does, with other weights."""
     if isinstance(layer, nn.ConvTranspose2d):
@@ -182,23 +212,36 @@ def _convolve(layer: _Convolution, x: Tensor, weight: Tensor, bias: Tensor | Non
 def _largest_sum(layer: _Convolution, weight: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """The largest absolute value, per output channel, of any partial sum over inputs in low…high.
 
-    Each term adds at most ``up`` and takes at most ``down``; a constant picture larger than the kernel
-    shows every way in which a stride lets the kernel meet the inputs.
+    Each term adds at most ``up`` and takes at most ``down``. A transposed convolution of stride s lets an
+    output meet every s-th tap only.
     """
-    size = 2 * layer.kernel_size[0] + 1
-    highs = high.view(1, -1, 1, 1).expand(-1, -1, size, size)
-    lows = low.view(1, -1, 1, 1).expand(-1, -1, size, size)
-    positive, negative = weight.clamp_min(0), weight.clamp_max(0)
-    up = _convolve(layer, highs, positive, None) + _convolve(layer, lows, negative, None)
-    down = _convolve(layer, lows, positive, None) + _convolve(layer, highs, negative, None)
-    return torch.maximum(up, -down).amax((0, 2, 3))
+    if isinstance(layer, nn.ConvTranspose2d):
+        weight, step = weight.transpose(0, 1), layer.stride[0]
+    else:
+        step = 1
+    ranges = torch.stack([low, high])[:, None, :, None, None] * weight  # [2, out, in, k, k]
+    up, down = ranges.amax(0).clamp_min(0), ranges.amin(0).clamp_max(0)
+    phases = [(slice(None), slice(None), slice(a, None, step), slice(b, None, step))
+              for a in range(step) for b in range(step)]  # fmt: skip
+    sums = [torch.maximum(up[p].sum((1, 2, 3)), -down[p].sum((1, 2, 3))) for p in phases]
+    return torch.stack(sums).amax(0)
 
 
-def _samples(prior: EntropyBottleneck) -> list[Tensor]:
-    """Random z_hat of the prior: independent, in blocks, and constant over space, as smooth images are."""
+@cache
+def _check_arithmetic() -> None:
+    """Refuse a process whose convolutions do not add float32 integers exactly.
+
+    Raises:
+        UserError: reduced precision is switched on, or a library computes sums in a roundabout way.
+    """
     generator = torch.Generator().manual_seed(0)
-    layouts = ((2, 8, 1), (8, 2, 2), (16, 1, 2))  # images, blocks along a side, latents along a block's
-    return [
-        prior.sample((count, side, side), generator).repeat_interleave(block, 2).repeat_interleave(block, 3)
-        for count, side, block in layouts
-    ]
+    x = torch.randint(-4095, 4096, (1, 64, 8, 8), generator=generator).float()  # more bits than TF32 has
+    with torch.autocast("cpu", enabled=False):
+        for kernel_size in (1, 3, 5):
+            weight = torch.randint(-2, 3, (64, 64, kernel_size, kernel_size), generator=generator).float()
+            for convolve in (F.conv2d, F.conv_transpose2d):
+                if not torch.equal(convolve(x, weight), convolve(x.double(), weight.double()).float()):
+                    raise UserError(
+                        "This process computes convolutions in reduced precision: streams would not decode "
+                        "elsewhere; unset ONEDNN_DEFAULT_FPMATH_MODE, leave torch's fp32_precision as it is."
+                    )

@@ -4,7 +4,7 @@ CompressAI stops at this file: its lists of strings do not pass it, and the inte
 with are tables (see `lic.entropy.tables`), because nested in another module CompressAI could not load them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from compressai import entropy_models as compressai_models
@@ -52,10 +52,10 @@ class _Coder(Tabled):
     _quantized_cdf: Tensor
     _cdf_length: Tensor
 
-    def check_tables(self) -> None:
-        """See `Tabled.check_tables`: the coder trusts what it is given."""
+    def check_tables(self, tables: Mapping[str, Tensor]) -> None:
+        """See `Tabled.check_tables`."""
         count = self._tables_needed()
-        cdf, length, offset = self._quantized_cdf, self._cdf_length, self._offset
+        cdf, length, offset = (tables[name] for name in ("_quantized_cdf", "_cdf_length", "_offset"))
         check_shape("_quantized_cdf", cdf, (count, cdf.shape[-1] if cdf.ndim else 0))
         check_shape("_cdf_length", length, (count,))
         check_shape("_offset", offset, (count,))
@@ -79,11 +79,11 @@ class EntropyBottleneck(_Coder, compressai_models.EntropyBottleneck):
     """The factorized prior of Ballé et al. 2018, one learned density per channel.
 
     Filters (3, 3, 3) give 43 parameters and 3 quantiles per channel, as the tables of Cheng et al. 2019
-    need; CompressAI's default has one layer more.
+    need; CompressAI's own models have (3, 3, 3, 3).
     """
 
-    def __init__(self, channels: int):
-        super().__init__(channels, filters=(3, 3, 3))
+    def __init__(self, channels: int, filters: tuple[int, ...] = (3, 3, 3)):
+        super().__init__(channels, filters=filters)
         register_tables(self, self.table_types, torch.int32)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,6 +119,17 @@ class EntropyBottleneck(_Coder, compressai_models.EntropyBottleneck):
         symbols = torch.multinomial(frequencies, count, replacement=True, generator=generator)
         symbols += self._offset[:, None]
         return symbols.view(-1, *shape).transpose(0, 1) + self._medians()
+
+    def samples(self) -> list[Tensor]:
+        """Random latents: independent, in blocks, and constant over space, as those of smooth images are."""
+        generator = torch.Generator().manual_seed(0)
+        layouts = ((2, 8, 1), (8, 2, 2), (16, 1, 2))  # images, blocks along a side, latents along a block's
+        return [
+            self.sample((count, side, side), generator)
+            .repeat_interleave(block, 2)
+            .repeat_interleave(block, 3)
+            for count, side, block in layouts
+        ]
 
     def update_tables(self) -> None:
         """See `Tabled.update_tables`."""
@@ -169,12 +180,15 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
     def update_tables(self) -> None:
         """See `Tabled.update_tables`; the same for every model on one machine."""
         self.update()
-        self._scale_bounds = (self.scale_table[:-1] / UNIT).round().to(self._scale_bounds)
+        self._scale_bounds = (self.scale_table[:-1].double() / UNIT).floor().to(self._scale_bounds)
 
-    def check_tables(self) -> None:
+    def check_tables(self, tables: Mapping[str, Tensor]) -> None:
         """See `Tabled.check_tables`."""
-        super().check_tables()
-        check_shape("_scale_bounds", self._scale_bounds, (self._tables_needed() - 1,))
+        super().check_tables(tables)
+        bounds = tables["_scale_bounds"]
+        check_shape("_scale_bounds", bounds, (self._tables_needed() - 1,))
+        if not (bounds.diff() > 0).all():
+            raise TableError("The bounds between the tables of scales do not rise.")
 
     def _tables_needed(self) -> int:
         return len(self.scale_table)

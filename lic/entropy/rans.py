@@ -5,6 +5,8 @@ compiled module ``_rans`` reads the arrays as they are and writes the same bytes
 built, CompressAI's coder does the work.
 """
 
+import logging
+
 import numpy as np
 import torch
 from compressai.ans import RansDecoder, RansEncoder
@@ -17,6 +19,11 @@ try:
     from lic.entropy import _rans
 except ImportError:  # no compiler when lic was installed
     _rans = None  # type: ignore[assignment]
+    logging.getLogger(__name__).warning(
+        "The compiled range coder is missing; coding is several times slower."
+    )
+
+_INITIAL_STATE = 1 << 31  # of the encoder; the decoder ends with it
 
 Tables = tuple[Tensor, Tensor, Tensor]
 """Cumulative frequencies [T, L], the length of each row and its first symbol [T]; int32."""
@@ -36,20 +43,51 @@ def decode(payload: bytes, indexes: Tensor, tables: Tables) -> Tensor:
     Raises:
         StreamError: the payload cannot be that of so many symbols. CompressAI's coder does not notice it.
     """
-    symbols = torch.empty(indexes.shape, dtype=torch.int32)
-    if not _rans:
-        padded = payload + bytes(_read_beyond(payload, indexes.numel()))
-        values = RansDecoder().decode_with_indexes(padded, _list(indexes), *_lists(tables))
-        return torch.tensor(values, dtype=torch.int32).view(indexes.shape)
-    cdf, length, offset = map(_array, tables)
-    try:
-        _rans.decode(payload, _array(indexes), cdf, length, offset, symbols.numpy())
-    except ValueError as error:
-        raise StreamError(
-            f"The stream cannot be decoded ({error}): the file is forged, or this machine does not compute "
-            "as IEEE 754 prescribes; decode it on another machine."
-        ) from error
+    decoder = Decoder(payload, indexes.numel(), tables)
+    symbols = decoder.decode(indexes)
+    decoder.finish()
     return symbols
+
+
+class Decoder:
+    """Decodes the ``count`` symbols of one payload, some at a time.
+
+    Raises:
+        StreamError: by `decode` and `finish`, as by the function `decode`.
+    """
+
+    def __init__(self, payload: bytes, count: int, tables: Tables):
+        if _rans:
+            self._payload, self._tables = payload, [_array(table) for table in tables]
+            self._progress = np.zeros(2, np.uint64)
+        else:
+            self._lists, self._coder = _lists(tables), RansDecoder()
+            self._coder.set_stream(payload + bytes(_read_beyond(payload, count)))
+
+    def decode(self, indexes: Tensor) -> Tensor:
+        """The next symbols, int32 in the shape of ``indexes``."""
+        if not _rans:
+            values = self._coder.decode_stream(_list(indexes), *self._lists)
+            return torch.tensor(values, dtype=torch.int32).view(indexes.shape)
+        symbols = torch.empty(indexes.shape, dtype=torch.int32)
+        cdf, length, offset = self._tables
+        try:
+            _rans.decode(self._payload, _array(indexes), cdf, length, offset, symbols.numpy(), self._progress)
+        except ValueError as error:
+            raise _wrong(str(error)) from error
+        return symbols
+
+    def finish(self) -> None:
+        """Make sure that the payload holds these symbols and no more."""
+        if _rans and self._progress.tolist() != [_INITIAL_STATE, len(self._payload) // 4]:
+            raise _wrong("it does not end where its symbols do")
+
+
+def _wrong(why: str) -> StreamError:
+    return StreamError(
+        f"The stream cannot be decoded ({why}): the file is forged, or this machine does not compute "
+        "as IEEE 754 prescribes; decode it on another machine."
+    )
 
 
 def _read_beyond(payload: bytes, symbols: int) -> int:

@@ -27,8 +27,12 @@ class Tabled(ABC):
         """Derive the tables from what is learned."""
 
     @abstractmethod
-    def check_tables(self) -> None:
-        """Refuse tables that would make the coder misbehave, with a `TableError`."""
+    def check_tables(self, tables: Mapping[str, Tensor]) -> None:
+        """Refuse tables, named as in ``table_types``, with which coding would not be exact or not be safe.
+
+        Raises:
+            TableError: they cannot be those of this module.
+        """
 
 
 def register_tables(module: nn.Module, names: Iterable[str], dtype: torch.dtype) -> None:
@@ -61,12 +65,15 @@ def load_tables(net: nn.Module, saved: Mapping[str, Tensor]) -> None:
     if saved.keys() != tables(net).keys():
         raise TableError("The entropy tables do not fit the model; save the model again with this lic.")
     for prefix, module in _tabled(net):
+        own = {name: saved[f"{prefix}.{name}"] for name in module.table_types}
         for name, dtype in module.table_types.items():
-            value = saved[f"{prefix}.{name}"]
-            if value.dtype != dtype:
-                raise TableError(f"The table {prefix}.{name} holds {value.dtype}, not {dtype}.")
-            setattr(module, name, in_fast_layout(value.to(getattr(module, name), copy=True)))
-        module.check_tables()
+            if own[name].dtype != dtype:
+                raise TableError(f"The table {prefix}.{name} holds {own[name].dtype}, not {dtype}.")
+        module.check_tables(own)
+    for prefix, module in _tabled(net):
+        for name in module.table_types:
+            value = saved[f"{prefix}.{name}"].to(getattr(module, name), copy=True)
+            setattr(module, name, in_fast_layout(value))
 
 
 def check_shape(name: str, table: Tensor, shape: tuple[int, ...]) -> None:

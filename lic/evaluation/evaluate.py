@@ -11,7 +11,7 @@ from rich.progress import track
 
 from lic.atomic import write_bytes
 from lic.coding.classical import classical_codecs
-from lic.coding.codec import CodecInfo, FileCodec
+from lic.coding.codec import FileCodec
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
@@ -49,29 +49,16 @@ def evaluate(
         DecodingError: a decoded image differs from the encoder's own reconstruction.
         UserError: an image cannot be read or coded.
     """
-    return evaluate_each(codec.info, [codec] * len(images), images, folder, data, pictures, progress)
-
-
-def evaluate_each(
-    info: CodecInfo,
-    codecs: Sequence[FileCodec],
-    images: ImageSet,
-    folder: Path,
-    data: str,
-    pictures: Sequence[int] = (),
-    progress: bool = True,
-) -> Result:
-    """`evaluate` with a codec of its own for every image; together they are the codec ``info``."""
     rows = []
-    title, bar = f"{info.curve}, {info.setting}", Console(stderr=True)
-    for index, codec in enumerate(track(codecs, title, console=bar, disable=not progress)):
-        name, image = images.names[index], images[index]
+    title, bar = f"{codec.info.curve}, {codec.info.setting}", Console(stderr=True)
+    for index, name in enumerate(track(images.names, title, console=bar, disable=not progress)):
+        image = images[index]
         row, decoded = _measure(codec, image, name, folder / STREAMS / f"{name}{codec.suffix}")
         rows.append(row)
         if index in pictures:
             write_png(folder / ORIGINALS / f"{name}.png", image)
             write_png(folder / RECONSTRUCTIONS / f"{name}.png", decoded)
-    result = Result(info, data, tuple(rows))
+    result = Result(codec.info, data, tuple(rows))
     result.save(folder / RESULT_FILE)
     return result
 

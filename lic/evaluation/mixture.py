@@ -1,18 +1,21 @@
 """Rate control: several models measured on one set of images, and the mixture of them that meets a rate."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from lic.atomic import write_bytes
 from lic.coding.codec import CodecInfo, FileCodec
+from lic.coding.learned import LearnedCodec
 from lic.coding.rate_control import budget, choose
 from lic.data import ImageSet
 from lic.errors import UserError
-from lic.evaluation.evaluate import evaluate, evaluate_each
-from lic.evaluation.result import Result
+from lic.evaluation.evaluate import STREAMS, evaluate
+from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result
 from lic.metrics.quality import MS_SSIM_MIN_SIDE
 
 METRICS = {"ms_ssim": "MS-SSIM", "psnr": "PSNR"}
@@ -22,10 +25,53 @@ LOSSLESS_DB = 100.0
 
 @dataclass(frozen=True)
 class Mixture:
-    """``result`` holds, of each image, the row of the model ``models[image]``."""
+    """Several models as one codec.
 
+    ``alone`` is each model on all images; ``result`` holds, of each image, the row of the model
+    ``models[image]``, such that the files of all together keep to ``target_bpp`` and the mean of
+    ``metric``, a key of `METRICS`, is best.
+    """
+
+    target_bpp: float
+    metric: str
     models: tuple[int, ...]
     result: Result
+    alone: tuple[Result, ...]
+
+    def summary(self, codecs: Mapping[str, LearnedCodec]) -> dict[str, Any]:
+        """What was chosen, and what each model would have reached, for `json_text`.
+
+        Args:
+            codecs: the models by the names that people know them by.
+        """
+        names = list(codecs)
+        return {
+            "target_bpp": self.target_bpp,
+            "metric": self.metric,
+            "mixture": _totals(self.result),
+            "models": [
+                {
+                    "model": name,
+                    "fingerprint": codec.fingerprint.hex(),
+                    "curve": codec.info.curve,
+                    "setting": codec.info.setting,
+                    "chosen": self.models.count(number),
+                    "alone": _totals(self.alone[number]),
+                }
+                for number, (name, codec) in enumerate(codecs.items())
+            ],
+            "images": [
+                {
+                    "file": f"{row.file}{LearnedCodec.suffix}",
+                    "model": names[model],
+                    "bytes": row.bytes,
+                    "bpp": row.bpp,
+                    "psnr": row.psnr,
+                    "ms_ssim": row.ms_ssim,
+                }
+                for model, row in zip(self.models, self.result.rows, strict=True)
+            ],
+        }
 
 
 def evaluate_models(
@@ -35,12 +81,10 @@ def evaluate_models(
     data: str,
     pictures: Sequence[int] = (),
     progress: bool = True,
-) -> list[Result]:
+) -> Iterator[Result]:
     """Measure each codec on all images, in the folders ``model-1``, ``model-2``, … below ``folder``."""
-    return [
-        evaluate(codec, images, folder / f"model-{number}", data, pictures, progress)
-        for number, codec in enumerate(codecs, 1)
-    ]
+    for number, codec in enumerate(codecs):
+        yield evaluate(codec, images, _folder_of(folder, number), data, pictures, progress)
 
 
 def evaluate_mixture(
@@ -51,40 +95,33 @@ def evaluate_mixture(
     target_bpp: float,
     metric: str,
     pictures: Sequence[int] = (),
-) -> list[Result]:
-    """Measure each codec as `evaluate_models`, and in ``folder`` itself their mixture: an operating point.
+    progress: bool = True,
+) -> Mixture:
+    """Measure each codec as `evaluate_models`, and leave in ``folder`` itself their mixture.
 
-    Every image of the mixture is coded and decoded once more, by the model chosen for it.
-
-    Returns:
-        The mixture, then each model alone.
+    It is an operating point like those of `evaluate`; its streams and pictures are copies of the chosen ones.
 
     Raises:
-        UserError: see `check_aim` and `mix`.
-    """
-    check_aim(target_bpp, metric, images)
-    results = evaluate_models(codecs, images, folder, data, pictures)
-    mixture = mix(results, target_bpp, metric)
-    chosen = [codecs[model] for model in mixture.models]
-    return [evaluate_each(mixture.result.codec, chosen, images, folder, data, pictures), *results]
-
-
-def check_aim(target_bpp: float, metric: str, images: ImageSet) -> None:
-    """Whether, before the work, a target and a metric can be used on these images.
-
-    Raises:
-        UserError: the target is no rate, or the metric does not exist, or not for one of the images.
+        UserError: the target is no rate or below the smallest files, or the metric does not exist or is not
+            defined for an image.
     """
     if not (isinstance(target_bpp, int | float) and 0 < target_bpp < math.inf):
         raise UserError(f"The target is a number of bits per pixel, not {target_bpp}; give one above 0.")
     if metric not in METRICS:
         raise UserError(f"There is no metric {metric}; choose one of {', '.join(METRICS)}.")
-    for i, name in enumerate(images.names if metric == "ms_ssim" else ()):
-        if min(images[i].shape[:2]) < MS_SSIM_MIN_SIDE:
-            raise UserError(
-                f"{name} has a side below {MS_SSIM_MIN_SIDE} pixels, where MS-SSIM is not defined; choose by "
-                "PSNR (metric psnr)."
-            )
+    results = []
+    for result in evaluate_models(codecs, images, folder, data, pictures, progress):
+        _check_defined(result, metric)  # after the first model, not after all
+        results.append(result)
+    mixture = mix(results, target_bpp, metric)
+    for row, model in zip(mixture.result.rows, mixture.models, strict=True):
+        place = _folder_of(folder, model)
+        stream = Path(STREAMS, f"{row.file}{codecs[model].suffix}")
+        for file in (stream, *(Path(kind, f"{row.file}.png") for kind in (ORIGINALS, RECONSTRUCTIONS))):
+            if (place / file).exists():  # pictures are of some images only
+                write_bytes(folder / file, (place / file).read_bytes())
+    mixture.result.save(folder / RESULT_FILE)
+    return mixture
 
 
 def mix(results: Sequence[Result], target_bpp: float, metric: str) -> Mixture:
@@ -108,7 +145,29 @@ def mix(results: Sequence[Result], target_bpp: float, metric: str) -> Mixture:
     models = tuple(choose(bits, quality, allowed).tolist())
     rows = tuple(results[model].rows[image] for image, model in enumerate(models))
     info = _describe([result.codec for result in results], target_bpp, metric)
-    return Mixture(models, Result(info, results[0].data, rows))
+    return Mixture(target_bpp, metric, models, Result(info, results[0].data, rows), tuple(results))
+
+
+def _folder_of(folder: Path, number: int) -> Path:
+    return folder / f"model-{number + 1}"
+
+
+def _check_defined(result: Result, metric: str) -> None:
+    for row in result.rows:
+        if math.isnan(getattr(row, metric)):
+            raise UserError(
+                f"{row.file} has a side below {MS_SSIM_MIN_SIDE} pixels, where MS-SSIM is not defined; "
+                "choose by PSNR (metric psnr)."
+            )
+
+
+def _totals(result: Result) -> dict[str, Any]:
+    measures = ("psnr", "psnr_pooled", "ms_ssim", "ms_ssim_db")
+    return {
+        "bytes": sum(row.bytes for row in result.rows),
+        "pixels": result.pixels,
+        "bpp": result.mean["bpp_pooled"],
+    } | {name: result.mean[name] for name in measures}
 
 
 def _describe(codecs: Sequence[CodecInfo], target_bpp: float, metric: str) -> CodecInfo:

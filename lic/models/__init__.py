@@ -1,6 +1,7 @@
 """The codec families, one file each: plain networks that know neither Lightning nor Hydra."""
 
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,12 +13,15 @@ from lic.models.base import CompressionModel, Forward, Size
 from lic.models.factorized import Baseline
 from lic.models.hyperprior import Hyperprior
 from lic.models.resnet3x3 import ResNet3x3Four, ResNet3x3Three
+from lic.models.subpixel import FastDIC, ScaleHyperprior
 
 MODELS: dict[str, type[CompressionModel]] = {
     "baseline": Baseline,
     "hyperprior": Hyperprior,
     "resnet3x3_3": ResNet3x3Three,
     "resnet3x3_4": ResNet3x3Four,
+    "scale_hyperprior": ScaleHyperprior,
+    "fastdic": FastDIC,
 }
 
 
@@ -30,27 +34,26 @@ def build_model(name: str, **options: Any) -> CompressionModel:
     layers of its own, `lic.layers.StridedPointwise` and `TransposedPointwise`.
 
     Raises:
-        UserError: an unknown name or option.
+        UserError: an unknown name or option, or torch's default type is not float32.
     """
     family = _family(name)
+    if torch.get_default_dtype() != torch.float32:
+        raise UserError("The networks are float32; leave torch.set_default_dtype at that, or reset it first.")
     try:
         net = family(**options)
     except TypeError as error:
         words = ", ".join(f"{key}={value}" for key, value in options.items())
         raise UserError(f"The model {name!r} cannot be built with {words}: {error}.") from error
     nn.Module.to(net, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    net.description = describe_model(name, **options)
+    net.architecture = json.dumps({"name": name, **options}, sort_keys=True)
     return net
 
 
 def describe_model(name: str, **options: Any) -> str:
-    """The model's name and every option that is not its default, in the constructor's order.
-
-    Reports call the model by it, and so does the fingerprint of its streams.
-    """
+    """The model's name and every option that is not its default: what reports call it."""
     defaults = inspect.signature(_family(name)).parameters
     parts = [name]
-    for key, value in sorted(options.items(), key=lambda option: [*defaults, option[0]].index(option[0])):
+    for key, value in options.items():
         if key == "bottleneck" and value == options.get("width"):
             continue  # follows the width
         if isinstance(value, str):
@@ -79,10 +82,12 @@ __all__ = [
     "MODELS",
     "Baseline",
     "CompressionModel",
+    "FastDIC",
     "Forward",
     "Hyperprior",
     "ResNet3x3Four",
     "ResNet3x3Three",
+    "ScaleHyperprior",
     "Size",
     "build_model",
     "describe_model",

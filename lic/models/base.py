@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -28,10 +27,10 @@ class CompressionModel(nn.Module, ABC):
     `lic.entropy.update_tables` or `load_tables`; both find the same ``y_hat`` on every machine.
     """
 
-    downsampling: ClassVar[int]  # of all of the net: padded sides are multiples of it
-    stride: ClassVar[int] = 16  # of g_a: x's sides are those of y times this
+    downsampling: int  # of all of the net: padded sides are multiples of it
+    stride: int = 16  # of g_a: x's sides are those of y times this
     channels: int  # of y
-    description: str = ""  # the model's name and options, set by `lic.models.build_model`
+    architecture: str = ""  # the model's name and options in JSON, set by `lic.models.build_model`
     g_a: nn.Module
     g_s: nn.Module
 
@@ -45,7 +44,12 @@ class CompressionModel(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, payloads: Iterator[bytes], size: Size) -> Tensor:
-        """y_hat from `encode`'s payloads; ``size`` is the padded image's (height, width)."""
+        """y_hat from the next of ``payloads``; ``size`` is the padded image's (height, width).
+
+        Raises:
+            StopIteration: there are too few payloads.
+            StreamError: they are not `encode`'s.
+        """
 
     def forward(self, x: Tensor) -> Forward:
         """Reconstruct a batch and estimate its rate, for training and validation."""

@@ -1,5 +1,6 @@
 """HyperPrior-k of Cheng et al. 2019 (arXiv 1906.09731, Tables 2, 3 and 8)."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
 
 import torch
@@ -10,8 +11,8 @@ from lic.layers import GDN, conv, tconv
 from lic.models.base import CompressionModel, Size, check_kernel_size, check_width
 
 
-class MeanScaleHyperprior(CompressionModel):
-    """Signal flow of a codec with a mean-and-scale hyperprior (Minnen et al. 2018, without context).
+class HyperpriorCodec(CompressionModel):
+    """Coding of y with a hyperprior: what all such codecs share.
 
     ::
 
@@ -19,45 +20,51 @@ class MeanScaleHyperprior(CompressionModel):
         x ──▶ │ g_a ├──┬────────────────▶───┤ Q ├────▶────┤ g_s ├──▶ x_hat
               └─────┘  ▼                    └─┬─┘         └─────┘
                     ┌──┴──┐                   ▲ means, scales
-                    │ h_a │       ┌───────────┴────────┐
-                    └──┬──┘       │ entropy_parameters │
-                     z ▼          └───────────┬────────┘
-                     ┌─┴─┐  z_hat  ┌─────┐    ▲
-                     │ Q ├────▶────┤ h_s ├────┘
-                     └───┘         └─────┘
+                    │ h_a │           ┌───────┴─────────┐
+                    └──┬──┘           │ hyper_synthesis │
+                     z ▼              └───────┬─────────┘
+                     ┌─┴─┐  z_hat             ▲
+                     │ Q ├────▶───────────────┘
+                     └───┘
                entropy_bottleneck
 
-    The paper writes "Gaussian scale mixture" and leaves the conditional open; the 2·M outputs of its
-    entropy parameter net, and its constants 640 and 512 from Minnen et al., are the mean and the scale of
-    each y. y is rounded around its mean.
-
-    Training differentiates h_s and entropy_parameters as they are. Coding evaluates ``moments``, the same
-    two nets in integer arithmetic, because the decoder must find the encoder's means and scales exactly.
+    Training differentiates the hyper-synthesis as it is. Coding evaluates ``moments``, the same layers in
+    integer arithmetic, because the decoder must find the encoder's means and scales exactly.
     """
 
     downsampling = 64
 
     h_a: nn.Module
     h_s: nn.Module
-    entropy_parameters: nn.Module
     entropy_bottleneck: EntropyBottleneck
     gaussian_conditional: GaussianConditional
     moments: IntegerNetwork
 
+    @abstractmethod
+    def hyper_analysis(self, y: Tensor) -> Tensor:
+        """The z of y."""
+
+    @abstractmethod
+    def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
+        """What `split` takes, in floating point."""
+
+    @abstractmethod
+    def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and scales of y among the outputs of `hyper_synthesis` or ``moments``."""
+
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """See `CompressionModel.bottleneck`."""
-        z = self.h_a(y)
-        z_hat, p_z = self.entropy_bottleneck(z)
-        means, scales = self.entropy_parameters(self.h_s(z_hat)).chunk(2, dim=1)
+        z_hat, p_z = self.entropy_bottleneck(self.hyper_analysis(y))
+        means, scales = self.split(self.hyper_synthesis(z_hat))
         y_hat, p_y = self.gaussian_conditional(y, means, scales)
         return y_hat, {"y": total_bits(p_y), "z": total_bits(p_z)}
 
     def encode(self, y: Tensor) -> tuple[list[bytes], Tensor]:
         """The payloads of z, then those of y given z."""
-        payloads, z_hat = self.entropy_bottleneck.compress(self.h_a(y))
+        payloads, z_hat = self.entropy_bottleneck.compress(self.hyper_analysis(y))
         y_hat = torch.empty_like(y, dtype=torch.float32)
         for rows in bands(*y.shape[1:]):
-            means, scales = self.moments(z_hat, rows).chunk(2, dim=1)
+            means, scales = self.split(self.moments(z_hat, rows))
             payload, y_hat[:, :, rows] = self.gaussian_conditional.compress(y[:, :, rows], means, scales)
             payloads.append(payload)
         return payloads, y_hat
@@ -66,11 +73,52 @@ class MeanScaleHyperprior(CompressionModel):
         """See `CompressionModel.decode`."""
         height, width = (side // self.downsampling for side in size)
         z_hat = self.entropy_bottleneck.decompress(payloads, (height, width))
-        y_hat = torch.empty(1, self.channels, size[0] // self.stride, size[1] // self.stride)
+        y_size = (size[0] // self.stride, size[1] // self.stride)
+        y_hat = torch.empty(1, self.channels, *y_size, dtype=torch.float32)
         for rows in bands(*y_hat.shape[1:]):
-            means, scales = self.moments(z_hat, rows).chunk(2, dim=1)
+            means, scales = self.split(self.moments(z_hat, rows))
             y_hat[:, :, rows] = self.gaussian_conditional.decompress(next(payloads), means, scales)
         return y_hat
+
+
+class MeanScaleHyperprior(HyperpriorCodec):
+    """A mean-and-scale hyperprior (Minnen et al. 2018, without context): y is rounded around its mean.
+
+    The hyper-synthesis is h_s followed by a net of 1x1 convolutions, ``entropy_parameters``. Cheng et al.
+    write "Gaussian scale mixture" and leave the conditional open; the 2·M outputs of that net, and its
+    constants 640 and 512 from Minnen et al., are the mean and the scale of each y.
+    """
+
+    entropy_parameters: nn.Module
+
+    def add_prior(self, m: int) -> None:
+        """What follows ``h_s`` and does not depend on the family, for M channels of y and of z."""
+        self.channels = m
+        self.entropy_parameters = nn.Sequential(
+            conv(m * 2, 640, 1),
+            nn.LeakyReLU(),
+            conv(640, 512, 1),
+            nn.LeakyReLU(),
+            conv(512, m * 2, 1, bias=False),
+        )
+        self.entropy_bottleneck = EntropyBottleneck(m)
+        self.gaussian_conditional = GaussianConditional()
+        self.moments = IntegerNetwork(
+            self.entropy_bottleneck.samples, *self.h_s.children(), *self.entropy_parameters
+        )
+
+    def hyper_analysis(self, y: Tensor) -> Tensor:
+        """See `HyperpriorCodec.hyper_analysis`."""
+        return self.h_a(y)
+
+    def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
+        """See `HyperpriorCodec.hyper_synthesis`."""
+        return self.entropy_parameters(self.h_s(z_hat))
+
+    def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """See `HyperpriorCodec.split`."""
+        means, scales = parameters.chunk(2, dim=1)
+        return means, scales
 
 
 class Hyperprior(MeanScaleHyperprior):
@@ -91,7 +139,6 @@ class Hyperprior(MeanScaleHyperprior):
         check_kernel_size("model.aux_kernel_size", aux_kernel_size)
         check_width("model.width", width)
         k, a, n = kernel_size, aux_kernel_size, width
-        self.channels = n
         self.g_a = nn.Sequential(
             conv(3, n, k, stride=2),
             GDN(n),
@@ -124,13 +171,4 @@ class Hyperprior(MeanScaleHyperprior):
             nn.LeakyReLU(),
             conv(n * 3 // 2, n * 2, 3),
         )
-        self.entropy_parameters = nn.Sequential(
-            conv(n * 2, 640, 1),
-            nn.LeakyReLU(),
-            conv(640, 512, 1),
-            nn.LeakyReLU(),
-            conv(512, n * 2, 1, bias=False),
-        )
-        self.entropy_bottleneck = EntropyBottleneck(n)
-        self.gaussian_conditional = GaussianConditional()
-        self.moments = IntegerNetwork(self.entropy_bottleneck, *self.h_s, *self.entropy_parameters)
+        self.add_prior(n)

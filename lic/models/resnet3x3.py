@@ -7,7 +7,6 @@ cheng2020 does so) or ends the encoder, nor which hyper layers carry the strides
 
 from torch import nn
 
-from lic.entropy import EntropyBottleneck, GaussianConditional, IntegerNetwork
 from lic.layers import GDN, Res, ResDown, ResUp, conv, tconv, upsampler
 from lic.models.base import check_flag, check_width
 from lic.models.hyperprior import MeanScaleHyperprior
@@ -23,7 +22,6 @@ class _Hyperprior3x3(MeanScaleHyperprior):
     def __init__(self, bottleneck: int):
         super().__init__()
         m = bottleneck
-        self.channels = m
         self.h_a = nn.Sequential(
             conv(m, m, 3),
             nn.LeakyReLU(),
@@ -46,16 +44,7 @@ class _Hyperprior3x3(MeanScaleHyperprior):
             nn.LeakyReLU(),
             conv(m * 3 // 2, m * 2, 3),
         )
-        self.entropy_parameters = nn.Sequential(
-            conv(m * 2, 640, 1),
-            nn.LeakyReLU(),
-            conv(640, 512, 1),
-            nn.LeakyReLU(),
-            conv(512, m * 2, 1, bias=False),
-        )
-        self.entropy_bottleneck = EntropyBottleneck(m)
-        self.gaussian_conditional = GaussianConditional()
-        self.moments = IntegerNetwork(self.entropy_bottleneck, *self.h_s, *self.entropy_parameters)
+        self.add_prior(m)
 
 
 class ResNet3x3Three(_Hyperprior3x3):

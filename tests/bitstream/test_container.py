@@ -105,13 +105,16 @@ def test_a_claim_of_too_many_pixels_is_refused_unless_allowed() -> None:
     with pytest.raises(StreamError, match="claims 100000x100000 = 10,000,000,000 pixels, more than"):
         Stream.unpack(data)
     assert Stream.unpack(data, max_pixels=10**10).width == 100_000
+    assert ("width", 100_000) in [(entry.name, entry.value) for entry in describe(data)], "bytes, no pixels"
 
 
 def test_a_stream_describes_every_field_it_declares() -> None:
     entries = describe(BYTES)
-    assert [entry.name for entry in entries] == ["version", *(f.name for f in FIELDS), "checksum"]
+    costs = ["bytes", "overhead", "bpp"]
+    assert [entry.name for entry in entries] == ["version", *(f.name for f in FIELDS), "checksum", *costs]
     values = {entry.name: entry.value for entry in entries}
     assert values["fingerprint"] == "01020304" and values["payload_lengths"] == [3, 0]
     assert (values["width"], values["height"], values["channels"], values["mode"]) == (300, 5, 3, 0)
+    assert [values[name] for name in costs] == [len(BYTES), len(BYTES) - 5, round(8 * len(BYTES) / 1500, 4)]
     assert all(entry.meaning for entry in entries)
     assert json.loads(json.dumps(values)) == values

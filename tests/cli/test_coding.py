@@ -215,7 +215,7 @@ def test_a_bar_is_for_terminals(lic: Lic, photos: Path, monkeypatch: pytest.Monk
         (["compress", "absent.png", "x.lic", "--model", "run"], "absent.png does not exist"),
         (["compress", "text.png", "x.lic", "--model", "run"], "text.png"),
         (["compress", "photo.png", "x.lic", "--model", "photo.png"], "not a readable checkpoint"),
-        (["compress", "photo.png", "x.lic", "-m", "run", "--tile", "7"], "multiple of"),
+        (["compress", "photo.png", "x.lic", "-m", "run", "--tile", "7"], "at least 16 pixels"),
         (["compress", "photo.png", "x.lic", "-m", "run", "-m", "other"], "--target-bpp"),
         (["compress", "photo.png", "x.lic", "-m", "run", "--target-psnr", "30"], "Give one --model; or"),
         (["compress", "photo.png", "x.lic", "-m", "run", "-m", "other", "--target-bpp", "inf"], "a number"),

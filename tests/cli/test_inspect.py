@@ -1,7 +1,6 @@
 """`lic info`, `complexity` and `report`, and how the command itself behaves."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,14 +33,15 @@ def test_info_of_many_goes_on_after_bad_ones(lic: Lic, tmp_path: Path) -> None:
     (tmp_path / "text.lic").write_text("hello")
     code, out, err = lic("info", "text.lic", "absent.lic", "photo.lic")
     assert code == batch.SOME_FAILED and out.startswith("photo.lic:")
-    assert "text.lic: This is not a lic stream" in err and "absent.lic cannot be read" in err
+    assert "text.lic is not a readable" in err and "absent.lic does not exist" in err
     assert err.endswith("2 of 3 files failed.\n")
 
 
 @pytest.mark.usefixtures("models")
 def test_info_of_a_model(lic: Lic, tmp_path: Path) -> None:
     fingerprint = library.load(tmp_path / "run").fingerprint.hex()
-    for name in ("run", "run/checkpoints/best.ckpt"):
+    (tmp_path / "renamed.lic").write_bytes((tmp_path / "run/checkpoints/best.ckpt").read_bytes())
+    for name in ("run", "run/checkpoints/best.ckpt", "renamed.lic"):
         code, out, _ = lic("info", name)
         assert code == 0 and "hyperprior" in out and fingerprint in out
 
@@ -60,8 +60,9 @@ def test_an_exported_model_is_a_model(lic: Lic, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["info", "text.png"], "not a lic stream"),
-        (["info", "absent"], "absent cannot be read"),
+        (["info", "text.png"], "text.png is not a readable checkpoint"),
+        (["info", "cut.png"], "cut.png: The stream ends too early"),
+        (["info", "absent"], "absent does not exist"),
         (["info", "."], "checkpoints"),
         (["export", "nowhere", "-o", "x.lic-model"], "nowhere does not exist"),
         (["export", ".", "-o", "x.zip"], "does not end in .lic-model"),
@@ -73,6 +74,7 @@ def test_an_exported_model_is_a_model(lic: Lic, tmp_path: Path) -> None:
 )
 def test_bad_input_is_one_line(lic: Lic, tmp_path: Path, arguments: list[str], words: str) -> None:
     (tmp_path / "text.png").write_text("not pixels")
+    (tmp_path / "cut.png").write_text("lic")
     code, _, err = lic(*arguments)
     assert code == 2
     assert err.startswith("Error: ") and err.count("\n") == 1 and words in err, err
@@ -112,7 +114,7 @@ def test_names_and_letters_that_the_terminal_lacks(
     golden = Path(__file__).parents[1] / "golden" / "exact.lic"
     (tmp_path / name).write_bytes(golden.read_bytes())
     code, out, err = lic("info", name)
-    assert code in (0, 2), "an older golden file may be of another version"
+    assert code == 0
     assert "\\udcff" in out + err
 
 
@@ -121,4 +123,3 @@ def test_the_shell_completes(run_python: Any) -> None:
     code = "import sys; sys.argv = ['lic']\nfrom lic.cli import main\ntry:\n    main()\nfinally:\n"
     done = run_python("-c", code + "    assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)", **ask)
     assert done.stdout.split() == ["decompress"] and not done.stderr
-    assert sys.executable

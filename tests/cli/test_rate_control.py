@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,25 @@ def test_what_cannot_be_done_leaves_nothing(
     code, _, err = control(lic, *arguments)
     assert code == 2 and words in err.splitlines()[-1], err
     assert written(tmp_path) == before and not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_replaced_stays(
+    lic: Lic, models: tuple[str, str], varied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.lic").write_text("of an older call")
+    before = written(tmp_path)
+    rename = Path.rename
+
+    def full(self: Path, target: str | Path) -> Path:
+        if self.name == "streams":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    code, _, err = control(lic, *models, "photos", "--target-bpp", "1000", "--force")
+    assert code == 2 and "No space left" in err
+    assert written(tmp_path) == before
 
 
 def test_only_its_own_folders_are_replaced_and_only_with_force(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lic.coding.checkpoint import check_resumable, find_checkpoint, read_checkpoint
+from lic.coding.checkpoint import check_resumable, find_model, read_checkpoint
 from lic.coding.load import load_codec
 from lic.data import DeadLeaves, write_png
 from lic.entropy import tables
@@ -75,7 +75,7 @@ def test_the_codec_is_the_trained_network(run: Path) -> None:
         assert torch.equal(value, saved["state_dict"][f"net.{name}"]), name
     info = codec.info
     assert (info.model, info.lmbda, info.distortion, info.upsample) == ("hyperprior", 0.015, "mse", None)
-    assert info.curve == "hyperprior · kernel_size 3 · aux_kernel_size 3 · width 8 (mse)"
+    assert info.curve == "hyperprior · width 8 · kernel_size 3 · aux_kernel_size 3 (mse)"
     assert info.setting == "λ = 0.015"
     assert info.parameters == sum(p.numel() for p in codec.net.parameters())
     assert not codec.net.training
@@ -102,21 +102,21 @@ def test_best_comes_before_last_and_a_file_is_taken_as_it_is(tmp_path: Path) -> 
     folder.mkdir(parents=True)
     for name in ("last", "best"):
         (folder / f"{name}.ckpt").touch()
-        assert find_checkpoint(tmp_path / "run").name == f"{name}.ckpt"
-    assert find_checkpoint(tmp_path / "run", names=("last", "best")).name == "last.ckpt"
-    assert find_checkpoint(folder / "last.ckpt") == folder / "last.ckpt"
+        assert find_model(tmp_path / "run").name == f"{name}.ckpt"
+    assert find_model(tmp_path / "run", names=("last", "best")).name == "last.ckpt"
+    assert find_model(folder / "last.ckpt") == folder / "last.ckpt"
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere does not exist; give the folder of a run"):
-        find_checkpoint(tmp_path / "nowhere")
+        find_model(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"has no checkpoints/best.ckpt; give the folder of a run"):
-        find_checkpoint(tmp_path)
+        find_model(tmp_path)
     for job in ("b", "a"):
         (tmp_path / job / "checkpoints").mkdir(parents=True)
         (tmp_path / job / "checkpoints" / "best.ckpt").touch()
     with pytest.raises(UserError, match=r"give one of its runs: a, b"):
-        find_checkpoint(tmp_path)
+        find_model(tmp_path)
 
 
 class Malicious:
@@ -242,6 +242,19 @@ def test_references_that_multiply_are_not_followed(checkpoint: dict[str, Any], t
     checkpoint["hyper_parameters"]["config"]["lambda"] = many
     with pytest.raises(UserError, match="does not describe its model"):
         load_codec(_save(checkpoint, tmp_path / "model.ckpt"))
+
+
+def test_a_checkpoint_that_rotted_is_refused(checkpoint: dict[str, Any], tmp_path: Path) -> None:
+    """torch's own loader takes any bits for weights."""
+    file = _save(checkpoint, tmp_path / "best.ckpt")
+    data = bytearray(file.read_bytes())
+    weight = checkpoint["state_dict"]["net.g_s.0.weight"]
+    place = data.index(weight.permute(0, 2, 3, 1).contiguous().numpy().tobytes())  # channels-last
+    data[place + 1] ^= 1
+    file.write_bytes(data)
+    assert "state_dict" in torch.load(file, weights_only=True)
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_codec(file)
 
 
 def test_weights_that_are_not_numbers_are_refused(checkpoint: dict[str, Any], tmp_path: Path) -> None:

@@ -64,6 +64,23 @@ def test_bad_input_is_a_sentence(codec: LearnedCodec, images: list[Pixels]) -> N
         codec.decompress(data[:-1])
 
 
+@pytest.mark.parametrize(
+    "data",
+    [None, 123, "x", [1], np.zeros(9, np.uint8), torch.zeros(9), np.float32(1), Image.new("L", (1, 1))],
+)
+def test_what_is_no_data_is_a_sentence(codec: LearnedCodec, data: Any) -> None:
+    for any_codec in (codec, PillowCodec("jpeg", 80)):
+        with pytest.raises(UserError, match=r"decode this \w+: give the whole file as bytes, bytearray or"):
+            any_codec.decompress(data)
+
+
+def test_every_kind_of_bytes_is_data(codec: LearnedCodec, images: list[Pixels]) -> None:
+    data = codec.compress(images[0])
+    expected = codec.decode(data)
+    for same in (bytearray(data), memoryview(data), memoryview(b"".join(bytes([b, 0]) for b in data))[::2]):
+        assert (codec.decompress(same, into="numpy") == expected).all()
+
+
 def test_every_codec_has_the_calls(images: list[Pixels]) -> None:
     jpeg = PillowCodec("jpeg", 80)
     data = jpeg.compress(torch.tensor(images[0]).permute(2, 0, 1))

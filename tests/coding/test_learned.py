@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lic.bitstream import Stream, StreamError
+from lic.coding.description import Description
 from lic.coding.learned import LearnedCodec, fingerprint
-from lic.coding.rebuild import Description
 from lic.data.images import Pixels
 from lic.entropy import load_tables, tables
 from lic.errors import UserError
@@ -123,6 +123,28 @@ def test_damaged_files_are_refused(codec: LearnedCodec) -> None:
             codec.decode(bytes(damaged))
     with pytest.raises(StreamError, match="not a lic stream"):
         codec.decode(b"\x89PNG\r\n\x1a\n" + data)
+
+
+def test_torchs_default_type_changes_no_stream(codec: LearnedCodec) -> None:
+    image = _image(70, 40)
+    expected = codec.encode(image)
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        assert codec.encode(image).data == expected.data
+        assert np.array_equal(codec.decode(expected.data), expected.reconstruct())
+        with pytest.raises(UserError, match="networks are float32"):
+            build_model("baseline")
+    finally:
+        torch.set_default_dtype(before)
+
+
+def test_images_beyond_the_format_are_refused(codec: LearnedCodec) -> None:
+    with pytest.raises(UserError, match="1048577x1 pixels; a side may have 1,048,576"):
+        codec.encode(np.zeros((1, (1 << 20) + 1, 3), np.uint8))
+    codec.max_pixels = 100
+    with pytest.raises(UserError, match="all together 100 unless"):
+        codec.encode(_image(11, 10))
 
 
 def test_numbers_that_are_not_finite_are_refused(codec: LearnedCodec) -> None:

@@ -69,18 +69,10 @@ def test_the_content_tells_what_a_file_is(run: Path, tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_may_hold_only_a_model_file(run: Path, tmp_path: Path) -> None:
-    shutil.copy(run.parent / "exported.lic-model", tmp_path / "kept.lic-model")
-    assert load_codec(tmp_path).fingerprint == load_codec(run).fingerprint
-    shutil.copy(tmp_path / "kept.lic-model", tmp_path / "other.lic-model")
-    with pytest.raises(UserError, match=r"several models; give one of them: kept\.lic-model, other"):
-        load_codec(tmp_path)
-
-
 def test_a_tile_and_a_limit_reach_the_codec(run: Path) -> None:
     codec = load_codec(run, tile=256, max_pixels=100)
     assert (codec.tile, codec.max_pixels) == (256, 100)
-    data = codec.encode(DeadLeaves(1, 64)[0]).data
+    data = load_codec(run).encode(DeadLeaves(1, 64)[0]).data
     with pytest.raises(UserError, match="64x64"):
         codec.decode(data)
 

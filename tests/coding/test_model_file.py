@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lic.coding.description import Description
 from lic.coding.learned import fingerprint
 from lic.coding.model_file import describe_model_file, export, is_model_file, read_model, write_model
-from lic.coding.rebuild import Description
-from lic.entropy import tables
+from lic.entropy import load_tables, tables
 from lic.errors import UserError
-from lic.models import CompressionModel
+from lic.models import CompressionModel, build_model
 from lic.status import write_status
 
 MODEL: dict[str, Any] = {"width": 8, "name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3}
@@ -66,6 +66,19 @@ def _with_tensors(data: bytes, change: Callable[[dict[str, Tensor]], Any]) -> by
     return save(tensors, {"lic-model": json.dumps(content)})
 
 
+def _with_table(data: bytes, name: str, change: Callable[[Tensor], Any]) -> bytes:
+    """Another table, and the fingerprint that fits it: no accident, but what a forger would do."""
+    tensors, content = load(data), _take_apart(data)[1]
+    net = build_model(**content["model"])
+    net.load_state_dict({k.removeprefix("weights."): v for k, v in tensors.items() if "weights." in k})
+    load_tables(net, {k.removeprefix("tables."): v for k, v in tensors.items() if "tables." in k})
+    assert fingerprint(net).hex() == content["fingerprint"]
+    change(net.get_buffer(name))
+    change(tensors[f"tables.{name}"])
+    content["fingerprint"] = fingerprint(net).hex()
+    return save(tensors, {"lic-model": json.dumps(content)})
+
+
 @pytest.mark.filterwarnings("ignore:.*searchsorted")
 def test_what_is_written_is_read(variant: dict[str, Any], make_net: Any, tmp_path: Path) -> None:
     net = make_net(**variant)
@@ -108,7 +121,7 @@ def test_a_run_is_exported_with_its_results(make_codec: Any, fit: Any, tmp_path:
     run, file = tmp_path / "run", tmp_path / "a.lic-model"
     fit(make_codec(**MODEL), run, max_steps=2)
     (run / "test.json").write_text(json.dumps({"data": "kodak", "mean": {"bpp": 0.25, "psnr": None}}))
-    for status, means in (("running", {}), ("done", {"test_data": "kodak", "test_bpp": "0.25"})):
+    for status, means in (("running", {}), ("done", {"test_data": "kodak", "test_bpp": 0.25})):
         write_status(run, status=status)
         export(run, file)
         said = {entry.name: entry.value for entry in describe_model_file(file)}
@@ -118,13 +131,13 @@ def test_a_run_is_exported_with_its_results(make_codec: Any, fit: Any, tmp_path:
     assert (said["name"], said["width"], said["lambda"], said["distortion"]) == (
         "hyperprior",
         8,
-        "0.015",
+        0.015,
         "mse",
     )
     assert (said["steps"], said["seed"]) == (2, 0)
-    assert isinstance(said["validation_cost"], str) and float(said["validation_cost"]) > 0
-    with pytest.raises(UserError, match="is a model file already"):
-        export(file, tmp_path / "b.lic-model")
+    assert isinstance(said["validation_cost"], float) and said["validation_cost"] > 0
+    export(tmp_path / "a.lic-model", tmp_path / "b.lic-model")
+    assert (tmp_path / "b.lic-model").read_bytes() == (tmp_path / "a.lic-model").read_bytes()
 
 
 def test_a_failed_export_leaves_the_file_that_was_there(file: Path, make_net: Any) -> None:
@@ -189,8 +202,16 @@ FORGERIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         "is damaged",
     ),
     "falling table": (
-        lambda data: _with_tensors(data, lambda t: t["tables.entropy_bottleneck._quantized_cdf"].neg_()),
-        "tables|is damaged",
+        lambda data: _with_table(data, "entropy_bottleneck._quantized_cdf", Tensor.neg_),
+        "tables of probabilities are damaged",
+    ),
+    "falling bounds": (
+        lambda data: _with_table(data, "gaussian_conditional._scale_bounds", Tensor.neg_),
+        "bounds .* do not rise",
+    ),
+    "large integers": (
+        lambda data: _with_table(data, "moments.weight_0", lambda weight: weight.fill_(32767)),
+        "do not keep its sums exact",
     ),
 }
 
@@ -201,6 +222,14 @@ def test_forged_and_damaged_files_are_refused_in_one_sentence(name: str, file: P
     file.write_bytes(forge(file.read_bytes()))
     with pytest.raises(UserError, match=rf"a\.lic-model cannot be used\. .*({sentence})"):
         read_model(file)
+
+
+def test_what_is_damaged_does_not_describe_itself(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(UserError, match="It is damaged: its content has the fingerprint"):
+        describe_model_file(file)
 
 
 def test_every_bit_of_the_numbers_counts(file: Path) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lic.bitstream import Stream
 from lic.coding.codec import CodecInfo
@@ -16,7 +16,7 @@ from lic.models import CompressionModel, build_model
 INFO = CodecInfo("test", "", learned=True, model="test")
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 9), (16, 16), (17, 33), (40, 8)])
+@pytest.mark.parametrize("size", [(5, 13), (16, 16), (17, 33), (40, 8)])
 def test_tiles_cover_every_latent_once(size: tuple[int, int]) -> None:
     seen = np.zeros(size, int)
     grid = np.arange(size[0] * size[1]).reshape(size)
@@ -32,9 +32,10 @@ def test_tiles_cover_every_latent_once(size: tuple[int, int]) -> None:
 
 
 def test_a_picture_of_one_tile_asks_for_no_margin() -> None:
-    (tile,) = tiles((8, 3), 8, lambda: pytest.fail("asked"))
-    assert tile.seen == tile.kept == tile.place == (slice(0, 8), slice(0, 3))
-    assert scaled(tile.place, 16) == (slice(0, 128), slice(0, 48))
+    for height, width in ((1, 1), (8, 3), (2, 32), (64, 1)):
+        (tile,) = tiles((height, width), 8, lambda: pytest.fail("asked"))
+        assert tile.seen == tile.kept == tile.place == (slice(0, height), slice(0, width))
+    assert scaled(tile.place, 16) == (slice(0, 1024), slice(0, 16))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,29 @@ def test_margins_of_the_papers_transforms(kernel_size: int) -> None:
     assert margin(net.g_a, 3, 16) == -(-reach // 16)
 
 
+class _Everything(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x - x.mean())
+
+
+class _Sign(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).sign()
+
+
+@pytest.mark.parametrize(("kind", "complaint"), [(_Everything, "sees the whole image"), (_Sign, "hides NaN")])
+def test_a_transform_that_cannot_be_cut_is_our_fault(kind: type[nn.Conv2d], complaint: str) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        margin(kind(2, 2, 1), 2, 1)
+
+
+def test_weights_without_numbers_are_refused() -> None:
+    net = conv(2, 2, 1)
+    nn.init.constant_(net.weight, torch.inf)
+    with pytest.raises(UserError, match="not finite"):
+        margin(net, 2, 1)
+
+
 @pytest.fixture(scope="module")
 def photo() -> Any:
     rows, columns = np.mgrid[:300, :410]
@@ -68,7 +92,7 @@ def photo() -> Any:
 def test_tiles_give_what_the_whole_image_gives(make_net: Any, variant: dict[str, Any], photo: Any) -> None:
     """Symbols may only differ where a sum's last bit turns a rounding: hardly ever, and never unnoticed."""
     net: CompressionModel = make_net(**variant)
-    whole, tiled = LearnedCodec(net, INFO), LearnedCodec(net, INFO, tile=64)
+    whole, tiled = LearnedCodec(net, INFO), LearnedCodec(net, INFO, tile=net.stride * 4)
     with torch.inference_mode():
         torch.testing.assert_close(tiled.analyze(photo), whole.analyze(photo), atol=1e-4, rtol=1e-4)
     encoded = tiled.encode(photo)
@@ -79,7 +103,17 @@ def test_tiles_give_what_the_whole_image_gives(make_net: Any, variant: dict[str,
     assert len(Stream.unpack(encoded.data).payloads) == len(Stream.unpack(whole.encode(photo).data).payloads)
 
 
-@pytest.mark.parametrize("tile", [0, -64, 63, 100])
+@pytest.mark.parametrize("tile", [0, -64, 15])
 def test_an_impossible_tile_is_refused(make_net: Any, tile: int) -> None:
-    with pytest.raises(UserError, match="tile must be a positive multiple of 64"):
+    with pytest.raises(UserError, match="at least 16 pixels along a side"):
         LearnedCodec(make_net(name="hyperprior"), INFO, tile=tile)
+
+
+@pytest.mark.parametrize("size", [(65, 1), (1, 200), (129, 130), (16, 17)])
+def test_tiles_beyond_the_image_repeat_its_border(make_net: Any, size: tuple[int, int], photo: Any) -> None:
+    net = make_net(name="fastdic", pixel_unshuffle=4, drop=False)
+    image = photo[: size[0], : size[1]]
+    whole, tiled = LearnedCodec(net, INFO), LearnedCodec(net, INFO, tile=64)
+    with torch.inference_mode():
+        torch.testing.assert_close(tiled.analyze(image), whole.analyze(image), atol=1e-4, rtol=1e-4)
+    assert tiled.decode(tiled.encode(image).data).shape == image.shape

@@ -1,6 +1,8 @@
 import io
 import logging
 import struct
+import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,79 @@ def test_16_bit_gray_is_rounded(tmp_path: Path, caplog: pytest.LogCaptureFixture
         Image.fromarray(values).save(tmp_path / name)
         assert read_image(tmp_path / name)[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
     assert "16-bit" in caplog.text and "deep.png" in caplog.text
+    (tmp_path / "12.tif").write_bytes(tiff(bytes([0x00, 0x08, 0x08, 0xFF, 0xFF, 0x00]), 12, 3))
+    assert read_image(tmp_path / "12.tif")[0, :, 0].tolist() == [0, round(0x808 / 4095 * 255), 255]
+
+
+GRAY, RGB, GRAY_ALPHA, RGBA = 0, 2, 4, 6  # colour types of PNG
+
+
+def png(pixels: list[list[int]], colour: int, bits: int, key: tuple[int, ...] = ()) -> bytes:
+    """A PNG file, one pixel wide, with a transparent ``key``, after its specification."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + np.array(pixel, ">u2" if bits == 16 else "u1").tobytes() for pixel in pixels)
+    head = chunk(b"IHDR", struct.pack(">2I5B", 1, len(pixels), bits, colour, 0, 0, 0))
+    head += chunk(b"tRNS", struct.pack(f">{len(key)}H", *key)) if key else b""
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def tiff(data: bytes, bits: int, width: int, samples: int = 1) -> bytes:
+    """A little-endian TIFF file of one row."""
+    kind = 2 if samples == 3 else 1  # RGB, or gray with black as 0
+    shorts = {256: width, 257: 1, 259: 1, 262: kind, 273: 8, 277: samples, 278: 1, 279: len(data)}
+    entries = {tag: struct.pack("<2HIHH", tag, 3, 1, value, 0) for tag, value in shorts.items()}
+    depth = struct.pack(f"<{samples}H", *samples * [bits])
+    place = struct.pack("<H2x", bits) if samples == 1 else struct.pack("<I", 8 + len(data))
+    entries[258] = struct.pack("<2HI", 258, 3, samples) + place
+    rest = struct.pack("<H", len(entries)) + b"".join(entries[tag] for tag in sorted(entries)) + bytes(4)
+    return struct.pack("<2sHI", b"II", 42, 8 + len(data) + len(depth)) + data + depth + rest
+
+
+@pytest.mark.parametrize(
+    ("data", "expected", "words"),
+    [
+        (png([[0x1234, 0xFFFF, 0x00FF]], RGB, 16), [[0x12, 0xFF, 0]], ["of 16-bit colour"]),
+        (png([[0x1234] * 3 + [0xFFFF]], RGBA, 16), [[0x12] * 3], ["of 16-bit colour", "transparency"]),
+        (png([[0x1234, 0]], GRAY_ALPHA, 16), [[255] * 3], ["of 16-bit colour", "transparency"]),
+        (png([[7, 8, 9], [7, 8, 0]], RGB, 8, (7, 8, 9)), [[255] * 3, [7, 8, 0]], ["transparency"]),
+        (
+            png([[0x700, 0x800, 0x901], [0x700, 0x800, 0]], RGB, 16, (0x700, 0x800, 0x901)),
+            [[255] * 3, [7, 8, 0]],
+            ["of 16-bit colour", "transparency"],
+        ),
+        (
+            png([[257], [258], [0]], GRAY, 16, (258,)),
+            [[1] * 3, [255] * 3, [0] * 3],
+            ["16-bit gray", "transp"],
+        ),
+        (png([[0x30], [0x70]], GRAY, 4, (3,)), [[255] * 3, [119] * 3], ["transparency"]),
+        (png([[0x40], [0x80]], GRAY, 2, (1,)), [[255] * 3, [170] * 3], ["transparency"]),
+        (tiff(struct.pack("<3H", 0x1234, 0xFFFF, 0xFF), 16, 1, 3), [[0x12, 0xFF, 0]], ["of 16-bit colour"]),
+        (b"P6 1 1 65535\n\x12\x34\xff\xff\0\0", [[0x12, 0xFF, 0]], ["of 16-bit colour"]),
+        (b"P5 1 1 65535\n\x80\x80", [[128] * 3], ["16-bit gray"]),
+        (b"P5 1 1 4095\n\x0f\xff", [[255] * 3], ["12-bit gray"]),
+    ],
+)
+def test_what_is_lost_is_said_once(
+    data: bytes, expected: Any, words: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert read_image(io.BytesIO(data)).reshape(-1, 3).tolist() == expected
+    records = [record.getMessage() for record in caplog.records]
+    assert len(records) == len(words) and all(map(str.__contains__, records, words)), records
+    with Image.open(io.BytesIO(data)) as image:
+        assert to_pixels(image).reshape(-1, 3).tolist() == expected
+    assert [record.getMessage() for record in caplog.records] == 2 * records
+
+
+def test_transparent_palettes(recwarn: pytest.WarningsRecorder) -> None:
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    image.save(buffer := io.BytesIO(), "PNG", transparency=bytes([0, 128, 255]))
+    assert read_image(buffer).tolist() == [[[255] * 3, [255, 127, 127], [0, 255, 0]]]
+    assert not recwarn, "Pillow has nothing to add"
 
 
 def test_transparency_is_composited_on_white(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -210,6 +285,8 @@ def test_pictures_in_memory_are_those_on_disk(tmp_path: Path, pixels: Pixels) ->
         torch.full((3, 4, 4), 255.0),
         torch.full((3, 4, 4), torch.nan),
         torch.full((3, 4, 4), -0.01),
+        torch.zeros(3, 4, 4).to_sparse(),
+        torch.zeros(3, 4, 4, device="meta"),
         Image.new("RGB", (0, 4)),
     ],
 )
@@ -217,6 +294,37 @@ def test_what_is_no_image_is_refused(image: Any) -> None:
     with pytest.raises(UserError, match=r"lic cannot code this .*uint8 array \[H, W, 3\]") as caught:
         to_pixels(image)
     assert "\n" not in str(caught.value)
+
+
+_PEAK = """
+import sys
+from lic.data import read_image
+def kilobytes(what):
+    return int(next(line for line in open("/proc/self/status") if line.startswith(what)).split()[1])
+before = kilobytes("VmRSS")
+pixels = read_image(sys.argv[1], managed=True)
+print((kilobytes("VmHWM") - before) * 1024 / pixels[..., 0].size)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+@pytest.mark.parametrize(
+    ("mode", "name", "most"), [("RGB", "a.png", 8), ("RGBA", "b.png", 8), ("RGB", "c.jpg", 9)]
+)
+def test_memory(run_python: Any, tmp_path: Path, mode: str, name: str, most: float) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6 if name == "c.jpg" else 1
+    Image.new(mode, (6000, 3000), "teal").save(tmp_path / name, exif=exif)
+    done = run_python("-c", _PEAK, name)
+    assert float(done.stdout) < most, f"Pillow's image, 4 bytes a pixel, and the array, 3: {done.stdout}"
+
+
+def test_large_images_are_read_in_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=display_p3())
+    whole = read_image(tmp_path / "a.png", managed=True)
+    monkeypatch.setattr("lic.data.images._STRIP", 7 * 70 + 5)
+    assert (read_image(tmp_path / "a.png", managed=True) == whole).all()
 
 
 def test_exif_orientation_stands_upright(tmp_path: Path, pixels: Pixels) -> None:
@@ -256,9 +364,10 @@ def test_unusable_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     Image.fromarray(np.zeros((2, 2), np.float32)).save(tmp_path / "float.tif")
     with pytest.raises(UserError, match=r"float\.tif has floating-point"):
         read_image(tmp_path / "float.tif")
-    Image.fromarray(np.full((2, 2), 70_000, np.int32)).save(tmp_path / "int.tif")
-    with pytest.raises(UserError, match=r"int\.tif has more than 16 bits"):
-        read_image(tmp_path / "int.tif")
+    for peak in (255, 40_000, 70_000):
+        Image.fromarray(np.full((2, 2), peak, np.int32)).save(tmp_path / "int.tif")
+        with pytest.raises(UserError, match=r"int\.tif has 32-bit .* convert it to 8 or 16 bits"):
+            read_image(tmp_path / "int.tif")
     Image.new("RGB", (20, 20)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(UserError, match=r"bomb\.png"):
@@ -284,6 +393,8 @@ def test_batch_and_image_are_inverse(pixels: Pixels) -> None:
     assert batch.shape == (1, 3, 5, 7) and batch.dtype == torch.uint8
     assert batch[0, 2, 3, 4] == pixels[3, 4, 2]
     assert (to_image(to_float(batch)) == pixels).all()
+    for flipped in (pixels[::-1], pixels[:, ::-1], pixels[..., ::-1]):  # torch takes no negative strides
+        assert (to_image(to_float(to_batch(flipped))) == flipped).all()
 
 
 def test_nothing_is_logged_about_plain_images(

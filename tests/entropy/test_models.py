@@ -111,14 +111,19 @@ def test_streams_are_those_of_compressai(net: Net, latents: Tensor) -> None:
     """Its own methods, of the class that ours extends, write the same bytes from the same tables."""
     update_tables(net.eval())
     y, means = latents[:1], torch.rand_like(latents[:1])
-    scales = (
-        40 * torch.rand_like(y).pow(4) / UNIT
-    ).round() * UNIT  # from below the lower bound to the largest
+    scales = (40 * torch.rand_like(y).pow(4) / UNIT).round() * UNIT  # from below the least to large ones
     assert net.z.compress(y)[0] == super(_Coder, net.z).compress(y)
     indexes = net.y.build_indexes(scales)
     assert indexes.unique().numel() > 30
     assert torch.equal(net.y._indexes(scales), indexes)
     assert [net.y.compress(y, means, scales)[0]] == super(_Coder, net.y).compress(y, indexes, means)
+
+
+def test_every_multiple_of_the_unit_has_the_table_that_compressai_gives_it(net: Net) -> None:
+    update_tables(net.eval())
+    scales = torch.arange(-(2**12), 2**20 + 2**12) * UNIT
+    assert scales[-1] > net.y.scale_table[-1]
+    assert torch.equal(net.y._indexes(scales), net.y.build_indexes(scales))
 
 
 @pytest.mark.parametrize("size", [(192, 32, 48), (192, 188, 250), (320, 625, 625), (1, 1, 1), (128, 8, 9000)])

@@ -81,6 +81,7 @@ def test_tables_that_do_not_fit_are_refused(net: Net, change: str) -> None:
         ("z._offset", lambda t: t + 2**30),
         ("z._offset", lambda t: t[:1]),
         ("y._scale_bounds", lambda t: t[:9]),
+        ("y._scale_bounds", lambda t: t.flip(0)),
     ],
 )
 def test_tables_that_would_mislead_the_coder_are_refused(

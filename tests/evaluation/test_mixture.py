@@ -11,7 +11,7 @@ from lic.coding.codec import CodecInfo
 from lic.data import ImageFolder, write_png
 from lic.data.sources import ImageSet
 from lic.errors import UserError
-from lic.evaluation.mixture import check_aim, evaluate_mixture, evaluate_models, mix
+from lic.evaluation.mixture import evaluate_mixture, evaluate_models, mix
 from lic.evaluation.points import collect, curves
 from lic.evaluation.result import RESULT_FILE, Result, Row
 
@@ -39,22 +39,24 @@ def made_up(sizes: Sequence[int], qualities: Sequence[float], info: CodecInfo = 
 
 def test_the_mixture_is_an_operating_point_of_chosen_files(images: ImageSet, tmp_path: Path) -> None:
     codecs = [PillowCodec("jpeg", quality) for quality in (10, 50, 90)]
-    mixture, *alone = evaluate_mixture(codecs, images, tmp_path / "run", "noise", 1.2, "psnr", pictures=[1])
+    made = evaluate_mixture(codecs, images, tmp_path / "run", "noise", 1.2, "psnr", pictures=[1])
+    mixture, alone = made.result, made.alone
 
-    assert repr(Result.load(tmp_path / "run" / RESULT_FILE).rows) == repr(
-        mixture.rows
-    )  # NaN equals NaN there
+    saved = Result.load(tmp_path / "run" / RESULT_FILE)
+    assert repr(saved.rows) == repr(mixture.rows)  # NaN equals NaN there
     folders = [tmp_path / "run" / f"model-{number}" for number in (1, 2, 3)]
     for folder, result in zip(folders, alone, strict=True):
         assert repr(Result.load(folder / RESULT_FILE)) == repr(result)
     chosen = mix(alone, 1.2, "psnr").models
-    assert len(set(chosen)) > 1
+    assert made.models == chosen and len(set(chosen)) > 1
     for row, model in zip(mixture.rows, chosen, strict=True):
         file = Path("streams", f"{row.file}.jpg")
         data = (tmp_path / "run" / file).read_bytes()
         assert data == (folders[model] / file).read_bytes()
         assert row.bytes == len(data) and row.psnr == alone[model].rows[int(row.file)].psnr
-    assert (tmp_path / "run" / "reconstructions" / "1.png").exists()
+    for file in (Path("reconstructions", "1.png"), Path("originals", "1.png")):
+        assert (tmp_path / "run" / file).read_bytes() == (folders[chosen[1]] / file).read_bytes()
+    assert len(list((tmp_path / "run").rglob("*.png"))) == 4 * 2
 
     bits = [[8 * row.bytes for row in result.rows] for result in alone]
     worth = {
@@ -73,7 +75,7 @@ def test_the_mixture_is_an_operating_point_of_chosen_files(images: ImageSet, tmp
 
 def test_models_without_a_target_are_measured_each(images: ImageSet, tmp_path: Path) -> None:
     codecs = [PillowCodec("jpeg", quality) for quality in (10, 50)]
-    results = evaluate_models(codecs, images, tmp_path / "run", "noise")
+    results = list(evaluate_models(codecs, images, tmp_path / "run", "noise"))
     assert [r.codec.setting for r in results] == ["quality 10", "quality 50"]
     assert not (tmp_path / "run" / RESULT_FILE).exists()
 
@@ -115,7 +117,6 @@ def test_a_target_below_the_smallest_files_is_refused() -> None:
 @pytest.mark.parametrize(
     ("target", "metric", "words"),
     [
-        (0.15, "ms_ssim", r"1 has a side below 161 pixels.*metric psnr"),
         (0.15, "ssim", "There is no metric ssim; choose one of ms_ssim, psnr"),
         (0, "psnr", "not 0; give one above 0"),
         (math.nan, "psnr", "not nan"),
@@ -123,7 +124,15 @@ def test_a_target_below_the_smallest_files_is_refused() -> None:
     ],
 )
 def test_what_cannot_be_aimed_at_is_refused_before_the_work(
-    images: ImageSet, target: float, metric: str, words: str
+    images: ImageSet, tmp_path: Path, target: float, metric: str, words: str
 ) -> None:
     with pytest.raises(UserError, match=words):
-        check_aim(target, metric, images)
+        evaluate_mixture([PillowCodec("jpeg", 10)], images, tmp_path / "run", "noise", target, metric)
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_without_ms_ssim_are_found_by_the_first_model(images: ImageSet, tmp_path: Path) -> None:
+    codecs = [PillowCodec("jpeg", quality) for quality in (10, 50)]
+    with pytest.raises(UserError, match=r"1 has a side below 161 pixels.*metric psnr"):
+        evaluate_mixture(codecs, images, tmp_path / "run", "noise", 5, "ms_ssim")
+    assert [folder.name for folder in (tmp_path / "run").iterdir()] == ["model-1"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional
-from compressai.models.google import get_scale_table
+from compressai.models.google import ScaleHyperprior, get_scale_table
 from torch import Tensor, nn
 
 
@@ -69,3 +69,28 @@ def test_hyperprior(make_net: Any, x: Tensor, options: dict[str, Any]) -> None:
     y_strings = y_model.compress(y, indexes, means=means)
     assert payloads == [*z_strings, *y_strings]
     assert torch.equal(y_hat, y_model.decompress(y_strings, indexes, means=means))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("width", "bottleneck"), [(8, 12), (12, 8)])
+def test_scale_hyperprior_is_compressais(make_net: Any, x: Tensor, width: int, bottleneck: int) -> None:
+    """Layer by layer: its weights load, and give its reconstruction, its likelihoods and its z."""
+    net = make_net(name="scale_hyperprior", width=width, bottleneck=bottleneck)
+    theirs = ScaleHyperprior(width, bottleneck).eval()
+    theirs.update()
+    missing, unexpected = nn.Module.load_state_dict(theirs, net.state_dict(), strict=False)
+    assert not unexpected and all("_cdf" in name or "_offset" in name for name in missing)
+    theirs.update(force=True)
+    ours, expected = net(x), theirs(x)
+    torch.testing.assert_close(ours.x_hat, expected["x_hat"], atol=1e-5, rtol=1e-4)
+    for latent, p in expected["likelihoods"].items():
+        torch.testing.assert_close(ours.bits[latent], -p.log2().sum().reshape(1))
+
+    y = net.g_a(x)
+    payloads, y_hat = net.encode(y)
+    strings = theirs.compress(x)["strings"]
+    assert payloads[0] == strings[1][0]
+    _, scales = net.split(net.moments(net.entropy_bottleneck(net.hyper_analysis(y))[0], slice(0, y.shape[2])))
+    indexes = theirs.gaussian_conditional.build_indexes(scales)
+    assert payloads[1:] == theirs.gaussian_conditional.compress(y, indexes)
+    assert torch.equal(y_hat, y.round() + 0)

@@ -36,6 +36,18 @@ FOLLOWING: list[tuple[dict[str, Any], int]] = [
     (RESNET | {"upsample": "subpixel", "shortcut": False}, 8_172_172 - 512 - 2 * 16_512 - 3 * 66_048),
 ]
 
+PAPER_D: list[tuple[dict[str, Any], int]] = [
+    ({"name": "scale_hyperprior"}, 5_075_843),
+    ({"name": "scale_hyperprior", "width": 192, "bottleneck": 320}, 11_816_323),
+    ({"name": "fastdic"}, 4_280_972),
+    ({"name": "fastdic", "width": 192, "bottleneck": 320}, 9_985_036),
+    ({"name": "fastdic", "drop": False}, 5_133_452),
+    ({"name": "fastdic", "drop": False, "width": 192, "bottleneck": 320}, 11_902_732),
+    ({"name": "fastdic", "pixel_unshuffle": 4}, 3_658_928),
+    ({"name": "fastdic", "pixel_unshuffle": 4, "width": 192, "bottleneck": 320}, 8_412_976),
+]
+"""Cai et al. 2019; the scale hyperprior has the count of CompressAI's."""
+
 
 def _count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
@@ -47,7 +59,7 @@ def _build(options: dict[str, Any]) -> CompressionModel:
 
 @pytest.mark.parametrize(
     ("options", "parameters"),
-    TABLE_9 + FOLLOWING,
+    TABLE_9 + FOLLOWING + PAPER_D,
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
 def test_parameters(options: dict[str, Any], parameters: int) -> None:
