@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -36,15 +36,16 @@ def run(main: Callable[[], object]) -> None:
     try:
         try:
             main()
-        finally:
-            if sys.stdout:  # while a full disk can still be told
-                sys.stdout.flush()
+        except (SystemExit, UserError):
+            _flush()
+            raise
+        _flush()
     except KeyboardInterrupt:
         sys.exit("Interrupted.")
     except BrokenPipeError:  # `--help | head`: the reader has seen enough
         drop_output()
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if _is_full_output(error):
             drop_output()
         if wants_traceback or (message := user_message(error)) is None:
             raise
@@ -52,6 +53,15 @@ def run(main: Callable[[], object]) -> None:
     finally:
         if not wants_traceback:
             del os.environ[_FULL_ERROR]
+
+
+def _flush() -> None:
+    """Meet a full disk while there is a way to say so."""
+    try:
+        if sys.stdout:  # it is None where the shell closed it
+            sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()
 
 
 def end(message: str) -> NoReturn:
@@ -85,9 +95,14 @@ def user_message(error: BaseException) -> str | None:
             return str(cause)
     if isinstance(error, OSError) and error.filename and error.errno in _ENVIRONMENT:
         return f"{error.filename}: {error.strerror}; check the path, its permissions and the free space."
-    if isinstance(error, OSError) and error.errno in _FULL:  # as write() raises it, without a name
+    if _is_full_output(error):
         return f"The output cannot be written: {error.strerror}; free some space, or write elsewhere."
     return _composition_message(error) if isinstance(error, _COMPOSITION) else None
+
+
+def _is_full_output(error: BaseException) -> TypeGuard[OSError]:
+    """As write() raises it: without a name."""
+    return isinstance(error, OSError) and error.errno in _FULL and error.filename is None
 
 
 def _composition_message(error: BaseException) -> str:

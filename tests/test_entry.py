@@ -1,5 +1,6 @@
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -83,6 +84,53 @@ def test_an_unwritable_place_is_one_line_that_names_it(tmp_path: Path) -> None:
     assert "Is a directory" in (user_message(folder.value) or "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("last", "sentence"),
+    [
+        (
+            "pass",
+            "The output cannot be written: No space left on device; free some space, or write elsewhere.",
+        ),
+        ("print('.' * 10**6)", "The output cannot be written: No space left on device"),
+        ("sys.exit(0)", "The output cannot be written: No space left on device"),
+        ("raise UserError('Give a folder.')", "Give a folder."),
+    ],
+)
+def test_a_full_disk_is_one_line(run_python: Any, last: str, sentence: str) -> None:
+    """Also where only the flush at the end meets it, and not again as the interpreter ends."""
+    code = f"""
+import os, sys
+from lic import entry
+from lic.errors import UserError
+os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+def main():
+    print("result")
+    {last}
+entry.run(main)
+"""
+    done = run_python("-c", code, PYTHONUNBUFFERED="")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith(f"Error: {sentence}")
+
+
+def test_a_reader_that_went_away_hides_no_error(run_python: Any) -> None:
+    code = """
+import os, sys
+from lic import entry
+from lic.errors import UserError
+reader, writer = os.pipe()
+os.dup2(writer, 1)
+os.close(reader)
+def main():
+    print("result")
+    raise UserError("Give a folder.")
+entry.run(main)
+"""
+    done = run_python("-c", code, PYTHONUNBUFFERED="")
+    assert (done.returncode, done.stderr) == (2, "Error: Give a folder.\n")
+
+
 def test_a_fault_of_ours_keeps_its_traceback() -> None:
     assert user_message(KeyError("x")) is None
     try:
@@ -99,7 +147,7 @@ def test_a_fault_of_ours_keeps_its_traceback() -> None:
     [
         (["lamda=5"], "There is no option 'lamda'; see --help for those there are."),
         (["model.kernal_size=5"], "There is no option 'model.kernal_size'; see --help for those there are."),
-        (["model=nosuch"], "There is no model=nosuch; choose one of baseline, hyperprior"),
+        (["model=nosuch"], "There is no model=nosuch; choose one of baseline, fastdic, hyperprior"),
     ],
 )
 def test_misspelt_options_are_one_sentence(overrides: list[str], sentence: str, repository: Path) -> None:

@@ -7,7 +7,7 @@ A command is a function of a module below, registered here. Modules import torch
 import re
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib import metadata
 from io import TextIOWrapper
 from textwrap import dedent
 from typing import Annotated
@@ -58,7 +58,7 @@ for command, examples in EXAMPLES.items():
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"lic {version('lic')}")
+        typer.echo(f"lic {metadata.version('lic')}")
         raise typer.Exit
 
 

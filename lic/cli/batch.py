@@ -38,7 +38,6 @@ def run(
     Raises:
         typer.Exit: files failed.
     """
-
     done: list[int] = []
 
     def attempt(index: int) -> tuple[str, Result]:

@@ -4,8 +4,8 @@ Encoder and decoder must derive the same probabilities from z, to the last bit. 
 do not do that: the order of a sum, hence its last bits, changes with the instruction set, the number of
 threads, the memory layout and the library, and one scale that falls into another table ruins the rest of
 an image. Here weights and activations are integers, carried in float32, and no partial sum can reach 2**24,
-so that every sum is exact in whatever order it is formed. What stands between two sums, a multiplication
-by a float32 constant and a rounding, IEEE 754 defines to the last bit.
+so that every sum is exact in whatever order it is formed. What stands between two sums, multiplications by
+float32 constants and a rounding, IEEE 754 defines to the last bit.
 
 This needs convolutions that add products in full float32, which torch's are for one image on a CPU unless
 somebody switches reduced precision on. That is checked once in each process.
@@ -58,7 +58,7 @@ class IntegerNetwork(Tabled, nn.Module):
 
     @torch.inference_mode()
     def forward(self, x: Tensor, rows: slice | None = None) -> Tensor:
-        """[N, C, h, w] -> the last layer's outputs, or some rows of them, multiples of `UNIT`.
+        """[1, C, h, w] -> the last layer's outputs, or some rows of them, multiples of `UNIT`.
 
         They are the same bits on every machine, and however the rows are cut. One image at a time and on the
         CPU: for batches, and on GPUs, libraries may choose algorithms that do not just add products.

@@ -195,7 +195,7 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
 
     def _indexes(self, scales: Tensor) -> Tensor:
         """The smallest table whose scale is not below each of ``scales``, as CompressAI chooses."""
-        return torch.bucketize((scales / UNIT).contiguous(), self._scale_bounds.float())
+        return torch.bucketize((scales / UNIT).contiguous(), self._scale_bounds.float(), out_int32=True)
 
 
 def _rounded(x: Tensor) -> Tensor:

@@ -4,7 +4,9 @@ import errno
 import io
 import json
 import sys
+import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,10 @@ def test_json_is_all_that_stdout_gets(lic: Lic, photos: Path) -> None:
     assert code == batch.REFUSED and "not a lic stream" in json.loads(out)[0]["error"]
 
 
+def test_version(lic: Lic) -> None:
+    assert lic("--version") == (0, f"lic {metadata.version('lic')}\n", "")
+
+
 def test_an_existing_file_is_kept(lic: Lic, tmp_path: Path) -> None:
     (tmp_path / "photo.lic").write_text("precious")
     code, _, err = lic("compress", "photo.png", "photo.lic", "--model", "run")
@@ -170,6 +176,24 @@ def test_a_full_disk_is_one_line(lic: Lic, tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.glob("*x*"))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("arguments", "start"),
+    [
+        (["--help"], "The output"),
+        (["info", "run", "--json"], "The output"),
+        (["compress", "photo.png", "-", "-m", "run"], "photo.png: Standard output"),
+    ],
+)
+def test_a_full_standard_output_is_one_line(run_python: Any, arguments: list[str], start: str) -> None:
+    full = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); from lic.cli import main; main()"
+    done = run_python("-c", full, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert (
+        done.stderr.startswith(f"Error: {start} cannot be written: No space") and done.stderr.count("\n") == 1
+    )
+
+
 def test_one_jobs_fault_is_a_traceback(lic: Lic, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
@@ -194,6 +218,22 @@ def test_an_interrupt_says_how_far_it_came(lic: Lic, photos: Path, monkeypatch: 
     monkeypatch.setattr("lic.data.read_image", interrupted)
     code, _, err = lic("compress", "photos", "streams", "-m", "run")
     assert code not in (0, 2, 3) and "Interrupted: 1 of 3 files are done." in err
+
+
+def test_an_interrupt_counts_what_other_jobs_did(
+    lic: Lic, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def first_is_interrupted(file: str, **options: Any) -> Any:
+        if file.endswith("photos/a.png"):
+            while not (tmp_path / "streams" / "b.lic").exists():
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+        return read_image(file, **options)
+
+    monkeypatch.setattr("lic.data.read_image", first_is_interrupted)
+    code, _, err = lic("compress", "photos", "streams", "-m", "run", "--jobs", "2")
+    written = len(list((tmp_path / "streams").rglob("*.lic")))
+    assert code == 130 and written >= 1 and f"Interrupted: {written} of 3 files are done." in err
 
 
 def test_a_bar_is_for_terminals(lic: Lic, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,6 +264,10 @@ def test_a_bar_is_for_terminals(lic: Lic, photos: Path, monkeypatch: pytest.Monk
         (["decompress", "absent.lic", "x.png", "--model", "run"], "absent.lic"),
         (["decompress", "text.png", "x.jpg", "--model", "run"], ".png"),
         (["decompress", "text.png", "x.png", "--model", "run", "--model", "other"], "not a lic stream"),
+        (["compress", "photo.png", "x.lic", "-m", ""], "The argument '' is empty; give a name"),
+        (["compress", "photo.png", "x.lic", "--model="], "The argument --model= is empty"),
+        (["compress", "", "x.lic", "-m", "run"], "is empty"),
+        (["info", ""], "is empty"),
         (["decompress", "wide.lic", "x.png", "-m", "run", "--max-pixels", "3499"], "--max-pixels"),
     ],
 )

@@ -74,8 +74,6 @@ def test_standard_streams() -> None:
         (["in/*.jpg"], "new", "matches no image"),
         (["in/.y"], "in/sub/a.png", "is a file; several"),
         (["empty"], "new", "empty holds no image"),
-        ([""], "x.lic", "A name is empty"),
-        (["a.png"], "", "A name is empty"),
         (["a.png", "-"], "new", "cannot be read together"),
         (["in"], "-", "takes one file"),
         (["a.png", "in/b.png"], "-", "takes one file"),

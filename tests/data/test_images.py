@@ -105,6 +105,7 @@ def tiff(data: bytes, bits: int, width: int, samples: int = 1) -> bytes:
         (b"P5 1 1 65535\n\x80\x80", [[128] * 3], ["16-bit gray"]),
         (b"P5 1 1 4095\n\x0f\xff", [[255] * 3], ["12-bit gray"]),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else None,
 )
 def test_what_is_lost_is_said_once(
     data: bytes, expected: Any, words: list[str], caplog: pytest.LogCaptureFixture
