@@ -1,8 +1,7 @@
 """Building blocks of the networks."""
 
-from compressai.layers import GDN
-
 from lic.layers.conv import StridedPointwise, SubPixelConv, TransposedPointwise, conv, subpixel, tconv
+from lic.layers.gdn import GDN
 from lic.layers.padding import crop, pad, padded_size
 from lic.layers.residual import Res, ResDown, ResUp
 from lic.layers.upsample import UPSAMPLERS, Upsampler, upsampler

@@ -8,10 +8,10 @@ same group later published (cheng2020-anchor).
 paper reports to have "convergence issues".
 """
 
-from compressai.layers import GDN
 from torch import Tensor, nn
 
 from lic.layers.conv import StridedPointwise, conv
+from lic.layers.gdn import GDN
 from lic.layers.upsample import Upsampler
 
 

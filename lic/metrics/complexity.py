@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from compressai.layers import GDN
 from torch import Tensor, nn
 
 from lic.entropy import EntropyBottleneck
-from lic.layers import SubPixelConv
+from lic.layers import GDN, SubPixelConv
 
 
 @dataclass(frozen=True)
