@@ -158,6 +158,7 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
     def __init__(self) -> None:
         super().__init__(get_scale_table().tolist())
         register_tables(self, self.table_types, torch.int32)
+        self._lookup = self._lookup_of = torch.empty(0)  # the table of each multiple of `UNIT`
 
     def forward(self, y: Tensor, means: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
         """[N, C, H, W] each -> (noisy in training, else round(y - means) + means; likelihoods), float32."""
@@ -194,8 +195,14 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
         return len(self.scale_table)
 
     def _indexes(self, scales: Tensor) -> Tensor:
-        """The smallest table whose scale is not below each of ``scales``, as CompressAI chooses."""
-        return torch.bucketize((scales / UNIT).contiguous(), self._scale_bounds.float(), out_int32=True)
+        """The smallest table whose scale is not below each of ``scales``, as CompressAI chooses; int32."""
+        bounds = self._scale_bounds
+        if self._lookup_of is not bounds:  # tables are replaced, never written to
+            counts = torch.diff(bounds, prepend=bounds.new_tensor([-1]), append=bounds[-1:] + 1)
+            self._lookup = torch.arange(len(counts), dtype=torch.int32).repeat_interleave(counts)
+            self._lookup_of = bounds
+        units = (scales / UNIT).clamp_(0, len(self._lookup) - 1).to(torch.int32)
+        return self._lookup.index_select(0, units.flatten()).view(units.shape)
 
 
 def _rounded(x: Tensor) -> Tensor:
