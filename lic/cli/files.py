@@ -105,6 +105,8 @@ def read(source: str) -> bytes:
         UserError: the file cannot be read.
     """
     if source == STANDARD:
+        if sys.stdin is None:
+            raise UserError("Standard input is closed; give a file.")
         return sys.stdin.buffer.read()
     try:
         return Path(source).read_bytes()
@@ -121,6 +123,8 @@ def writing(output: str) -> Iterator[IO[bytes]]:
     """
     try:
         if output == STANDARD:
+            if sys.stdout is None:
+                raise UserError("Standard output is closed; give a file.")
             yield sys.stdout.buffer
             sys.stdout.flush()
         else:

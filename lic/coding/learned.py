@@ -43,8 +43,8 @@ class LearnedCodec(FileCodec):
     def __init__(
         self, net: CompressionModel, info: CodecInfo, *, tile: int = TILE, max_pixels: int = MAX_PIXELS
     ):
-        if tile < net.stride:
-            raise UserError(f"A tile must have at least {net.stride} pixels along a side, not {tile}.")
+        if not isinstance(tile, int) or tile < net.stride:
+            raise UserError(f"A tile must have at least {net.stride} pixels along a side, not {tile!r}.")
         self.net = net.eval()
         self.info = info
         self.tile, self.max_pixels = tile, max_pixels

@@ -51,7 +51,9 @@ _MEANINGS = {
 def is_model_file(path: Path) -> bool:
     """Whether a file's content or name say that it is meant as a model file."""
     with path.open("rb") as file:
-        return file.read(_LENGTH_BYTES + 1)[_LENGTH_BYTES:] == b"{" or path.suffix == MODEL_SUFFIX
+        start = file.read(_LENGTH_BYTES + 1)
+    is_archive = start.startswith(b"PK")  # as checkpoints are
+    return start[_LENGTH_BYTES:] == b"{" or (path.suffix == MODEL_SUFFIX and not is_archive)
 
 
 def export(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:

@@ -26,6 +26,8 @@ Pixels = NDArray[np.uint8]
 ImageFile = str | os.PathLike[str] | IO[bytes]
 AnyImage = Image.Image | NDArray[Any] | Tensor
 
+_SIGNED = 2  # a TIFF's SampleFormat
+
 _log = logging.getLogger(__name__)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 _UNNAMED = "The image"
@@ -63,7 +65,7 @@ def read_image(file: ImageFile, *, managed: bool = False) -> Pixels:
     with _reading(name), Image.open(file) as image:
         if (frames := getattr(image, "n_frames", 1)) > 1:
             _log.warning("%s: only the first of %d frames is read.", name, frames)
-        bits = _bits(image)
+        bits = _bits(image, name)
         ImageOps.exif_transpose(image, in_place=True)
         return _pixels(image, bits, name, managed)
 
@@ -79,7 +81,7 @@ def to_pixels(image: AnyImage) -> Pixels:
     """
     if isinstance(image, Image.Image) and image.width and image.height:
         with _reading(_UNNAMED):
-            bits = _bits(image)
+            bits = _bits(image, _UNNAMED)
             image.load()
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
             upright = ImageOps.exif_transpose(image) if turned else image  # which copies in any case
@@ -140,10 +142,17 @@ def _pixels(image: Image.Image, bits: int, name: str, managed: bool) -> Pixels:
     return pixels
 
 
-def _bits(image: Image.Image) -> int:
+def _bits(image: Image.Image, name: str) -> int:
     """Bits per sample in the file of ``image``, as far as Pillow says; of PNG and PPM, until it is loaded."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return int(max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))))
+        depth = int(max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))))
+        white_is_zero = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+        signed = _SIGNED in image.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, (1,))
+        if image.mode not in ("I", "F") and (signed or (white_is_zero and depth > 8)):
+            raise UserError(  # Pillow takes them for others
+                f"{name} has signed numbers, or more than 8 bits where 0 is white; save it as ordinary PNG."
+            )
+        return depth
     match getattr(image, "tile", None):
         case [(_, _, _, str(mode)), *_] if image.format == "PNG":
             bits = re.search(r";(\d+)", mode)  # RGB;16B

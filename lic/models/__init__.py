@@ -34,11 +34,13 @@ def build_model(name: str, **options: Any) -> CompressionModel:
     layers of its own, `lic.layers.StridedPointwise` and `TransposedPointwise`.
 
     Raises:
-        UserError: an unknown name or option, or torch's default type is not float32.
+        UserError: an unknown name or option, or torch's defaults are not float32 and the CPU.
     """
     family = _family(name)
-    if torch.get_default_dtype() != torch.float32:
-        raise UserError("The networks are float32; leave torch.set_default_dtype at that, or reset it first.")
+    if torch.get_default_dtype() != torch.float32 or torch.get_default_device().type != "cpu":
+        raise UserError(
+            "The networks are made as float32 on the CPU; reset torch's default dtype and default device."
+        )
     try:
         net = family(**options)
     except TypeError as error:

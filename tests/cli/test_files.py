@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lic.cli.files import Job, Kind, plan
+from lic.cli.files import Job, Kind, plan, read, writing
 from lic.errors import UserError
 
 PNG = Kind("image", lambda path: path.suffix == ".png")
@@ -107,3 +107,13 @@ def test_a_source_is_never_replaced(folder: Path) -> None:
         with pytest.raises(UserError, match=r"would replace a\.png"):
             plan(["a.png"], target, everything, ".png", force=True)
     assert plan(["a.png"], "b.png", everything, ".png", force=False) == [Job("a.png", "b.png")]
+
+
+def test_closed_standard_streams_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the shell leaves them after <&- and >&-."""
+    monkeypatch.setattr("sys.stdin", None)
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(UserError, match="Standard input is closed"):
+        read("-")
+    with pytest.raises(UserError, match="Standard output is closed"), writing("-"):
+        pass

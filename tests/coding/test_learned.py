@@ -133,7 +133,7 @@ def test_torchs_default_type_changes_no_stream(codec: LearnedCodec) -> None:
         torch.set_default_dtype(torch.float64)
         assert codec.encode(image).data == expected.data
         assert np.array_equal(codec.decode(expected.data), expected.reconstruct())
-        with pytest.raises(UserError, match="networks are float32"):
+        with pytest.raises(UserError, match="networks are made as float32"):
             build_model("baseline")
     finally:
         torch.set_default_dtype(before)

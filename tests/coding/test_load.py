@@ -69,6 +69,12 @@ def test_the_content_tells_what_a_file_is(run: Path, tmp_path: Path) -> None:
     )
 
 
+def test_a_checkpoint_named_like_a_model_file_is_a_checkpoint(run: Path, tmp_path: Path) -> None:
+    named = tmp_path / "named.lic-model"
+    named.write_bytes((run / "checkpoints" / "best.ckpt").read_bytes())
+    assert load_codec(named).fingerprint == load_codec(run).fingerprint
+
+
 def test_a_tile_and_a_limit_reach_the_codec(run: Path) -> None:
     codec = load_codec(run, tile=256, max_pixels=100)
     assert (codec.tile, codec.max_pixels) == (256, 100)

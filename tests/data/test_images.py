@@ -69,10 +69,11 @@ def png(pixels: list[list[int]], colour: int, bits: int, key: tuple[int, ...] = 
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-def tiff(data: bytes, bits: int, width: int, samples: int = 1) -> bytes:
-    """A little-endian TIFF file of one row."""
+def tiff(data: bytes, bits: int, width: int, samples: int = 1, **tags: int) -> bytes:
+    """A little-endian TIFF file of one row; further tags as ``t262=0``."""
     kind = 2 if samples == 3 else 1  # RGB, or gray with black as 0
     shorts = {256: width, 257: 1, 259: 1, 262: kind, 273: 8, 277: samples, 278: 1, 279: len(data)}
+    shorts |= {int(tag[1:]): value for tag, value in tags.items()}
     entries = {tag: struct.pack("<2HIHH", tag, 3, 1, value, 0) for tag, value in shorts.items()}
     depth = struct.pack(f"<{samples}H", *samples * [bits])
     place = struct.pack("<H2x", bits) if samples == 1 else struct.pack("<I", 8 + len(data))
@@ -405,3 +406,12 @@ def test_nothing_is_logged_about_plain_images(
     with caplog.at_level(logging.INFO):
         read_image(tmp_path / "a.png")
     assert not caplog.records
+
+
+def test_numbers_that_pillow_would_misread_are_refused() -> None:
+    gray = struct.pack("<3H", 0, 1000, 65535)
+    read_image(io.BytesIO(tiff(gray, 16, 3)))
+    read_image(io.BytesIO(tiff(bytes([0, 9, 255]), 8, 3, t262=0)))  # of 8 bits it makes the picture meant
+    for data in (tiff(gray, 16, 3, t262=0), tiff(bytes([0, 9, 255]), 8, 3, t339=2)):
+        with pytest.raises(UserError, match="signed numbers, or more than 8 bits where 0 is white"):
+            read_image(io.BytesIO(data))
