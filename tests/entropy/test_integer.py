@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from compressai.layers import MaskedConv2d
 from torch import Tensor, nn
 
 from lic.entropy import (
@@ -222,6 +223,17 @@ def test_weights_that_are_not_numbers_are_refused(net: Net) -> None:
         net.h_s[2].bias[0] = torch.nan  # type: ignore[operator]
     with pytest.raises(UserError, match="diverged"):
         update_tables(net)
+
+
+def test_a_masked_convolution_sees_no_more_than_its_mask() -> None:
+    torch.manual_seed(0)
+    net = Net(MaskedConv2d(12, 4, 5, padding=2))
+    update_tables(net.eval())
+    z_hat = net.prior.sample((1, 9, 7), torch.Generator().manual_seed(1))
+    expected = net.h_s(z_hat)
+    assert (net.exact(z_hat, ALL) - expected).square().mean().sqrt() < 0.01 * expected.std()
+    weight = tables(net)["exact.weight_4"]
+    assert weight[:, :, :2].any() and not weight[:, :, 2, 2:].any() and not weight[:, :, 3:].any()
 
 
 def test_layers_without_integer_form_are_our_fault() -> None:
