@@ -33,7 +33,9 @@ def main(cfg: DictConfig) -> float:
     resume = runs.checkpoint_to_resume(cfg, config)
     data = instantiate(cfg.data)
     images = data.test_set  # a missing test set is found out before the training, not after
-    codec = RateDistortionCodec(instantiate(cfg.model), config, **cfg.optimizer)
+    net = instantiate(cfg.model)
+    runs.check_patches(net, cfg.data.patch_size)
+    codec = RateDistortionCodec(net, config, **cfg.optimizer)
     checkpoint, callbacks = runs.callbacks(cfg)
 
     with runs.loggers(cfg, config) as loggers:

@@ -20,8 +20,10 @@ from lic.coding.checkpoint import CHECKPOINTS, check_resumable, find_model
 from lic.coding.classical import classical_codecs
 from lic.entry import is_main_process
 from lic.errors import UserError
+from lic.layers import padded_size
 from lic.losses import check_distortion, check_lambda, lambda_warning
 from lic.metrics.quality import MS_SSIM_MIN_SIDE
+from lic.models import CompressionModel
 from lic.sweep import in_sweep, run_folder
 
 METRICS_FILE = "metrics.csv"
@@ -111,6 +113,24 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
             "train on several."
         )
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+
+
+def check_patches(net: CompressionModel, patch_size: int) -> None:
+    """Refuse patches that a net with ``pixel_unshuffle`` would pad: it would learn to code the padding.
+
+    A family's own multiple is not asked for: the images of CIFAR-10 are smaller.
+
+    Raises:
+        UserError: they are no multiple of the larger ``downsampling``.
+    """
+    multiple = net.downsampling
+    if multiple > type(net).downsampling and patch_size % multiple:
+        fitting = padded_size((patch_size, patch_size), multiple)[0]
+        raise UserError(
+            f"With its model.pixel_unshuffle, the model codes squares of {multiple} pixels, and patches of "
+            f"{patch_size} are no multiple of that; give data.patch_size={fitting} or a smaller "
+            "model.pixel_unshuffle."
+        )
 
 
 def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any]) -> str | None:

@@ -28,13 +28,16 @@ REPOSITORY = Path(__file__).parents[1]
 VARIANTS: dict[str, dict[str, Any]] = {
     "baseline": {"name": "baseline", "kernel_size": 3},
     "hyperprior": {"name": "hyperprior", "kernel_size": 5, "aux_kernel_size": 3},
+    "hyperprior-2": {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "pixel_unshuffle": 2},
     "resnet3x3_3": {"name": "resnet3x3_3"},
     "resnet3x3_4-tconv": {"name": "resnet3x3_4", "upsample": "tconv", "bottleneck": 12},
     "resnet3x3_4-subpixel": {"name": "resnet3x3_4", "upsample": "subpixel", "bottleneck": 12},
+    "resnet3x3_4-2": {"name": "resnet3x3_4", "upsample": "subpixel", "pixel_unshuffle": 2},
     "scale_hyperprior": {"name": "scale_hyperprior", "bottleneck": 12},
     "fastdic": {"name": "fastdic", "bottleneck": 12},
     "fastdic-4": {"name": "fastdic", "pixel_unshuffle": 4, "bottleneck": 12},
     "fastdic-keep": {"name": "fastdic", "drop": False, "bottleneck": 12},
+    "slowdic": {"name": "slowdic", "bottleneck": 12},
     "resnet3x3_4-plain": {"name": "resnet3x3_4", "shortcut": False, "bottleneck": 8},
 }
 assert {variant["name"] for variant in VARIANTS.values()} == set(MODELS), "test every family"

@@ -18,9 +18,10 @@ from lic.codecs import RateDistortionCodec
 from lic.coding.description import model_options
 from lic.data import ImageData
 from lic.entry import user_message
+from lic.errors import UserError
 from lic.layers import UPSAMPLERS
 from lic.models import MODELS, CompressionModel, build_model
-from lic.runs import checked_config
+from lic.runs import check_patches, checked_config
 from lic.sweep import register_resolvers
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -120,6 +121,31 @@ def test_conf_and_constructors_have_the_same_defaults(config: Compose, model: st
 def test_the_bottleneck_follows_the_width_unless_it_is_given(config: Compose) -> None:
     assert config("model.width=48").model.bottleneck == 48
     assert config("model.bottleneck=192").model == config("model.bottleneck=192", "model.width=128").model
+
+
+@pytest.mark.parametrize(
+    ("options", "patch_size", "fitting"),
+    [
+        ({"name": "hyperprior"}, 32, None),  # CIFAR-10's, padded
+        ({"name": "hyperprior", "pixel_unshuffle": 2}, 256, None),
+        ({"name": "hyperprior", "pixel_unshuffle": 2}, 64, 128),
+        ({"name": "hyperprior", "pixel_unshuffle": 4}, 256, None),
+        ({"name": "resnet3x3_4", "pixel_unshuffle": 4}, 384, 512),
+        ({"name": "baseline", "pixel_unshuffle": 2}, 96, None),
+        ({"name": "baseline", "pixel_unshuffle": 4}, 96, 128),
+        ({"name": "fastdic"}, 96, None),  # the same latents as the scale hyperprior's
+        ({"name": "fastdic", "drop": False}, 96, 128),
+    ],
+)
+def test_patches_that_blocks_of_pixels_would_pad_are_refused(
+    options: dict[str, Any], patch_size: int, fitting: int | None
+) -> None:
+    net = build_model(**{"width": 4} | options)
+    if fitting is None:
+        check_patches(net, patch_size)
+        return
+    with pytest.raises(UserError, match=f" {patch_size} .*; give data.patch_size={fitting} or a smaller"):
+        check_patches(net, patch_size)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

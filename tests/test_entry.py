@@ -147,6 +147,10 @@ def test_a_fault_of_ours_keeps_its_traceback() -> None:
     [
         (["lamda=5"], "There is no option 'lamda'; see --help for those there are."),
         (["model.kernal_size=5"], "There is no option 'model.kernal_size'; see --help for those there are."),
+        (
+            ["model=scale_hyperprior", "model.pixel_unshuffle=2"],
+            "The chosen model takes no pixel_unshuffle; model=fastdic is the scale hyperprior with it.",
+        ),
         (["model=nosuch"], "There is no model=nosuch; choose one of baseline, fastdic, hyperprior"),
     ],
 )

@@ -30,7 +30,7 @@ FIELDS: tuple[Field, ...] = (
     Varint("width", "of the image, in pixels", 1, MAX_SIDE),
     Varint("height", "of the image, in pixels", 1, MAX_SIDE),
     Varint("channels", "of the image: 3 are red, green, blue", 3, 3),
-    Varint("mode", "how the latents are coded: 0 is in raster order, a band of rows after the other", 0, 0),
+    Varint("mode", "order of the latents in a band of rows: 0 is raster order, 1 in wavefronts", 0, 1),
     Raw("latent_checksum", "of the latents that the decoder must find", 2),
     Varints("payload_lengths", "bytes of every payload but the last, which takes the rest", 1 << 12, 1 << 40),
 )

@@ -1,5 +1,6 @@
 """What every codec is to the rest of lic, learned or classical: image -> file -> image."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ class CodecInfo:
     """Who a codec is, in reports and tables.
 
     ``curve`` names the R-D curve that its point lies on (a model and its fixed choices), ``setting`` is
-    what moves along the curve ("λ = 5", "quality 50").
+    what moves along the curve ("λ = 5", "quality 50"). ``macs`` are multiply-accumulates per image pixel,
+    see `lic.metrics.complexity.macs_per_pixel`; evaluation fills them in.
     """
 
     curve: str
@@ -30,6 +32,7 @@ class CodecInfo:
     lmbda: float | None = None
     distortion: str | None = None
     parameters: int | None = None
+    macs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,14 @@ class Encoded:
 
     ``reconstruct`` gives the image that the encoder expects its decoder to find, ``estimate_bits`` the
     rate that the likelihoods promise (NaN where a codec has none). Both are computed when called, so that
-    the time of `FileCodec.encode` is the time of coding.
+    the time of `FileCodec.encode` is the time of coding. ``analysis_s`` is the part of that time, in seconds,
+    that g_a took, the image's conversion included; NaN where there is none.
     """
 
     data: bytes
     reconstruct: Callable[[], Pixels]
     estimate_bits: Callable[[], float]
+    analysis_s: float = math.nan
 
 
 class FileCodec(ABC):

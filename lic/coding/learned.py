@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import time
 import zlib
 from functools import cached_property
 
@@ -68,13 +69,18 @@ class LearnedCodec(FileCodec):
                 f"The image has {width}x{height} pixels; a side may have {MAX_SIDE:,}, and all together "
                 f"{self.max_pixels:,} unless --max-pixels (max_pixels in Python) allows more."
             )
+        start = time.perf_counter()
         y = self.analyze(image)
+        analysis_s = time.perf_counter() - start
         payloads, y_hat = self.net.encode(y)
-        stream = Stream(self.fingerprint, width, height, _checksum(y_hat), tuple(payloads))
+        stream = Stream(
+            self.fingerprint, width, height, _checksum(y_hat), tuple(payloads), mode=self.net.mode
+        )
         return Encoded(
             stream.pack(),
             reconstruct=lambda: self._synthesize(y_hat, (height, width)),
             estimate_bits=lambda: self._estimate_bits(y),
+            analysis_s=analysis_s,
         )
 
     @torch.inference_mode()
@@ -95,6 +101,8 @@ class LearnedCodec(FileCodec):
                 f"The stream was written by another model (fingerprint {stream.fingerprint.hex()}, this one "
                 f"is {self.fingerprint.hex()}); decode it with the model that wrote it."
             )
+        if stream.mode != self.net.mode:
+            raise StreamError("The stream has another order of latents than its model: the file is forged.")
         payloads = iter(stream.payloads)
         try:
             size = padded_size((stream.height, stream.width), self.net.downsampling)

@@ -1,5 +1,6 @@
 """What surrounds CompressAI's entropy models."""
 
+from lic.entropy.context import NEIGHBOURS, CausalConv, Order, Scan, neighbours, raster, wavefronts
 from lic.entropy.integer import IntegerNetwork
 from lic.entropy.models import (
     EntropyBottleneck,
@@ -12,15 +13,22 @@ from lic.entropy.models import (
 from lic.entropy.tables import TableError, load_tables, tables, update_tables
 
 __all__ = [
+    "NEIGHBOURS",
+    "CausalConv",
     "EntropyBottleneck",
     "GaussianConditional",
     "IntegerNetwork",
+    "Order",
+    "Scan",
     "TableError",
     "bands",
     "is_quantile",
     "load_tables",
+    "neighbours",
     "quantile_loss",
+    "raster",
     "tables",
     "total_bits",
     "update_tables",
+    "wavefronts",
 ]

@@ -123,6 +123,8 @@ static Outcome decode_symbol(Decoder *coder, const Tables *tables, const uint16_
     int32_t escape = ((const int32_t *)tables->length.buf)[index] - 2;
     uint32_t where = coder->state & ((1 << PRECISION) - 1);
     int32_t found = lookup[index * BUCKETS + (where >> BUCKET)];
+    if (found > escape || escape + 1 >= tables->columns)
+        return BAD_TABLE;
     while (found < escape && (uint32_t)cdf[found + 1] <= where)
         found++;
     int64_t frequency = (int64_t)cdf[found + 1] - cdf[found];
@@ -150,10 +152,7 @@ static Outcome decode_symbol(Decoder *coder, const Tables *tables, const uint16_
 }
 
 /* For each table and the highest bits of a probability, the first symbol that they can mean. */
-static Outcome make_lookup(const Tables *tables, uint16_t **lookup) {
-    *lookup = malloc((size_t)(tables->count ? tables->count : 1) * BUCKETS * sizeof **lookup);
-    if (!*lookup)
-        return NO_MEMORY;
+static Outcome fill_lookup(const Tables *tables, uint16_t *lookup) {
     for (Py_ssize_t t = 0; t < tables->count; t++) {
         const int32_t *cdf = (const int32_t *)tables->cdf.buf + t * tables->columns;
         int64_t escape = (int64_t)((const int32_t *)tables->length.buf)[t] - 2;
@@ -163,7 +162,7 @@ static Outcome make_lookup(const Tables *tables, uint16_t **lookup) {
         for (int32_t bucket = 0; bucket < BUCKETS; bucket++) {
             while (symbol < escape && cdf[symbol + 1] <= bucket << BUCKET)
                 symbol++;
-            (*lookup)[t * BUCKETS + bucket] = (uint16_t)symbol;
+            lookup[t * BUCKETS + bucket] = (uint16_t)symbol;
         }
     }
     return FINE;
@@ -186,22 +185,28 @@ static int is_int32(const Py_buffer *buffer, const char *name) {
     return 0;
 }
 
-static int check(const Py_buffer *symbols, const Py_buffer *indexes, Tables *tables) {
-    if (!is_int32(symbols, "symbols") || !is_int32(indexes, "indexes") || !is_int32(&tables->cdf, "cdf") ||
-        !is_int32(&tables->length, "length") || !is_int32(&tables->offset, "offset"))
+static int check_tables(Tables *tables) {
+    if (!is_int32(&tables->cdf, "cdf") || !is_int32(&tables->length, "length") ||
+        !is_int32(&tables->offset, "offset"))
         return 0;
     tables->count = tables->length.len / 4;
     tables->columns = tables->count ? tables->cdf.len / 4 / tables->count : 0;
-    if (symbols->len == indexes->len && tables->offset.len == tables->length.len &&
-        tables->count * tables->columns * 4 == tables->cdf.len)
+    if (tables->offset.len == tables->length.len && tables->count * tables->columns * 4 == tables->cdf.len)
         return 1;
-    PyErr_SetString(PyExc_ValueError, "arrays do not fit each other");
+    PyErr_SetString(PyExc_ValueError, "tables do not fit each other");
     return 0;
 }
 
-static void release(Py_buffer *symbols, Py_buffer *indexes, Tables *tables) {
-    PyBuffer_Release(symbols);
-    PyBuffer_Release(indexes);
+static int check(const Py_buffer *symbols, const Py_buffer *indexes, Tables *tables) {
+    if (!is_int32(symbols, "symbols") || !is_int32(indexes, "indexes") || !check_tables(tables))
+        return 0;
+    if (symbols->len == indexes->len)
+        return 1;
+    PyErr_SetString(PyExc_ValueError, "there must be an index for each symbol");
+    return 0;
+}
+
+static void release_tables(Tables *tables) {
     PyBuffer_Release(&tables->cdf);
     PyBuffer_Release(&tables->length);
     PyBuffer_Release(&tables->offset);
@@ -237,20 +242,39 @@ static PyObject *encode(PyObject *self, PyObject *arguments) {
         }
         free(coder.words);
     }
-    release(&symbols, &indexes, &tables);
+    PyBuffer_Release(&symbols);
+    PyBuffer_Release(&indexes);
+    release_tables(&tables);
     return payload;
 }
 
-static PyObject *decode(PyObject *self, PyObject *arguments) {
-    Py_buffer payload, indexes, symbols, progress;
+static PyObject *lookup(PyObject *self, PyObject *arguments) {
     Tables tables;
-    if (!PyArg_ParseTuple(arguments, "y*y*y*y*y*w*w*:decode", &payload, &indexes, &tables.cdf, &tables.length,
-                          &tables.offset, &symbols, &progress))
+    if (!PyArg_ParseTuple(arguments, "y*y*y*:lookup", &tables.cdf, &tables.length, &tables.offset))
+        return NULL;
+    PyObject *bytes = NULL;
+    if (check_tables(&tables) &&
+        (bytes = PyBytes_FromStringAndSize(NULL, tables.count * BUCKETS * (Py_ssize_t)sizeof(uint16_t)))) {
+        Outcome outcome = fill_lookup(&tables, (uint16_t *)PyBytes_AsString(bytes));
+        if (outcome != FINE) {
+            Py_DECREF(bytes);
+            bytes = complain(outcome);
+        }
+    }
+    release_tables(&tables);
+    return bytes;
+}
+
+static PyObject *decode(PyObject *self, PyObject *arguments) {
+    Py_buffer payload, indexes, known, symbols, progress;
+    Tables tables;
+    if (!PyArg_ParseTuple(arguments, "y*y*y*y*y*y*w*w*:decode", &payload, &indexes, &tables.cdf,
+                          &tables.length, &tables.offset, &known, &symbols, &progress))
         return NULL;
     Outcome outcome = DAMAGED;
     int fits = check(&symbols, &indexes, &tables);
-    if (fits && progress.len != 16) {
-        PyErr_SetString(PyExc_TypeError, "progress must be two numbers of 64 bits");
+    if (fits && (progress.len != 16 || known.len != tables.count * BUCKETS * (Py_ssize_t)sizeof(uint16_t))) {
+        PyErr_SetString(PyExc_TypeError, "progress must be two numbers of 64 bits, lookup that of the tables");
         fits = 0;
     }
     if (fits && payload.len >= 8 && payload.len % 4 == 0) {
@@ -262,17 +286,18 @@ static PyObject *decode(PyObject *self, PyObject *arguments) {
             kept[1] = 2;
         }
         Decoder coder = {payload.buf, words, kept[1] < words ? (size_t)kept[1] : words, kept[0]};
-        uint16_t *lookup;
-        outcome = make_lookup(&tables, &lookup);
+        outcome = FINE;
         for (Py_ssize_t i = 0; i < symbols.len / 4 && outcome == FINE; i++)
-            outcome = decode_symbol(&coder, &tables, lookup, ((const int32_t *)indexes.buf)[i],
+            outcome = decode_symbol(&coder, &tables, known.buf, ((const int32_t *)indexes.buf)[i],
                                     (int32_t *)symbols.buf + i);
-        free(lookup);
         kept[0] = coder.state;
         kept[1] = coder.next;
         Py_END_ALLOW_THREADS
     }
-    release(&symbols, &indexes, &tables);
+    PyBuffer_Release(&symbols);
+    PyBuffer_Release(&indexes);
+    release_tables(&tables);
+    PyBuffer_Release(&known);
     PyBuffer_Release(&payload);
     PyBuffer_Release(&progress);
     if (!fits)
@@ -285,9 +310,11 @@ static PyObject *decode(PyObject *self, PyObject *arguments) {
 static PyMethodDef methods[] = {
     {"encode", encode, METH_VARARGS,
      "encode(symbols, indexes, cdf, length, offset) -> bytes; int32 arrays, cdf with a row per table."},
+    {"lookup", lookup, METH_VARARGS,
+     "lookup(cdf, length, offset) -> bytes: what decode starts its search from, made once for the tables."},
     {"decode", decode, METH_VARARGS,
-     "decode(payload, indexes, cdf, length, offset, symbols, progress): fill symbols, going on from progress\n"
-     "(uint64 state and words used, zeros at first); ValueError if damaged."},
+     "decode(payload, indexes, cdf, length, offset, lookup, symbols, progress): fill symbols, going on from\n"
+     "progress (uint64 state and words used, zeros at first); ValueError if damaged."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -18,9 +18,9 @@ from functools import cache
 
 import torch
 import torch.nn.functional as F
-from compressai.layers import MaskedConv2d
 from torch import Tensor, nn
 
+from lic.entropy.context import CausalConv
 from lic.entropy.models import UNIT
 from lic.entropy.tables import Tabled, TableError, check_shape, in_fast_layout, register_tables
 from lic.errors import UserError
@@ -41,7 +41,8 @@ class IntegerNetwork(Tabled, nn.Module):
     inputs are those of ``samples()``, typical inputs that the model itself makes up: no images are needed,
     and what lies beyond is clamped. docs/streams.md has what it costs in rate.
 
-    The layers stay where they are registered; their weights are read when tables are derived.
+    The layers stay where they are registered; their weights are read when tables are derived. A
+    `CausalConv` takes the neighbours of each position, 12·C channels, in place of the C of its own.
     """
 
     def __init__(self, samples: Callable[[], Sequence[Tensor]], *layers: nn.Module):
@@ -104,10 +105,11 @@ class IntegerNetwork(Tabled, nn.Module):
         """See `Tabled.check_tables`: shapes, and the bound on all sums."""
         for i, (layer, _) in enumerate(self._layers):
             weight, bias, low, high = (tables[f"{name}_{i}"] for name in ("weight", "bias", "low", "high"))
-            check_shape(f"weight_{i}", weight, tuple(layer.weight.shape))
+            shape = _weight(layer).shape
+            check_shape(f"weight_{i}", weight, tuple(shape))
             check_shape(f"bias_{i}", bias, (layer.out_channels,))
             for name in ("low", "high", "multiplier"):
-                check_shape(f"{name}_{i}", tables[f"{name}_{i}"], (layer.in_channels,))
+                check_shape(f"{name}_{i}", tables[f"{name}_{i}"], (shape[_input_axis(layer)],))
             sums = _largest_sum(layer, weight.double(), low.double(), high.double()) + bias.double().abs()
             if (low > 0).any() or (high < 0).any() or (sums >= _LIMIT).any():
                 raise TableError(f"The integers of layer {i} do not keep its sums exact.")
@@ -152,11 +154,12 @@ class _Steps:
         bias = torch.zeros(layer.out_channels).double() if layer.bias is None else layer.bias.double()
         largest = _largest_sum(layer, weight, low, high) + bias.abs()
         outputs = largest.clamp_min(_TINY) / (0.97 * _LIMIT)
-        axis_in, axis_out = (0, 1) if isinstance(layer, nn.ConvTranspose2d) else (1, 0)
+        axis_in = _input_axis(layer)
+        axis_out = 1 - axis_in
         along_in, along_out = [1, 1, 1, 1], [1, 1, 1, 1]
         along_in[axis_in] = along_out[axis_out] = -1
         others = [axis for axis in range(4) if axis != axis_in]
-        weights_per_input = weight.numel() / layer.in_channels
+        weights_per_input = weight.numel() / weight.shape[axis_in]
         for _ in range(100):
             sensitivity = (weight / outputs.view(along_out)).square().sum(others)
             inputs = (weights_per_input * energy / sensitivity.clamp_min(1e-12)).pow(0.25)
@@ -178,7 +181,7 @@ class _Steps:
 def _with_slopes(layers: Sequence[nn.Module]) -> Iterator[tuple[_Convolution, float]]:
     """Each convolution with the negative slope of the rectifier that follows it; 1 where none does."""
     for layer, after in zip(layers, [*layers[1:], None], strict=True):
-        if type(layer) in (nn.Conv2d, nn.ConvTranspose2d, MaskedConv2d):
+        if type(layer) in (nn.Conv2d, nn.ConvTranspose2d, CausalConv):
             assert isinstance(layer, _Convolution) and layer.groups == 1 and layer.dilation == (1, 1)
             assert layer.padding_mode == "zeros"
             assert isinstance(layer, nn.ConvTranspose2d) or layer.stride == (1, 1), "it enlarges or keeps"
@@ -193,19 +196,26 @@ def _geometry(layers: Sequence[tuple[_Convolution, float]]) -> tuple[int, int]:
     upsampling, reach = 1, 0.0
     for layer, _ in layers:
         upsampling *= layer.stride[0]  # first, so that reach counts outputs
-        reach += (layer.kernel_size[0] // 2 + layer.stride[0] - 1) / upsampling
+        if not isinstance(layer, CausalConv):
+            reach += (layer.kernel_size[0] // 2 + layer.stride[0] - 1) / upsampling
     return upsampling, math.ceil(reach)
 
 
 def _weight(layer: _Convolution) -> Tensor:
-    """The weights that take part: those of a masked convolution are zero elsewhere."""
-    return layer.weight * layer.mask if isinstance(layer, MaskedConv2d) else layer.weight
+    """The weights that take part, as a convolution of what `IntegerNetwork` takes."""
+    return layer.pointwise_weight() if isinstance(layer, CausalConv) else layer.weight
+
+
+def _input_axis(layer: _Convolution) -> int:
+    return 0 if isinstance(layer, nn.ConvTranspose2d) else 1
 
 
 def _convolve(layer: _Convolution, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """What ``layer`` does, with other weights."""
     if isinstance(layer, nn.ConvTranspose2d):
         return F.conv_transpose2d(x, weight, bias, layer.stride, layer.padding, layer.output_padding)  # type: ignore[arg-type]
+    if isinstance(layer, CausalConv):
+        return F.conv2d(x, weight, bias)
     return F.conv2d(x, weight, bias, layer.stride, layer.padding)
 
 

@@ -171,12 +171,38 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
         Raises:
             UserError: the latents are not numbers.
         """
-        symbols = _rounded(y.float() - means)
-        return rans.encode(symbols, self._indexes(scales), self._tables), symbols + means
+        symbols = self.symbols(y, means)
+        return self.encode(symbols, self.indexes(scales)), symbols + means
 
     def decompress(self, payload: bytes, means: Tensor, scales: Tensor) -> Tensor:
         """The y_hat of `compress`, from the same means and scales."""
-        return rans.decode(payload, self._indexes(scales), self._tables) + means
+        return rans.decode(payload, self.indexes(scales), self._tables) + means
+
+    def symbols(self, y: Tensor, means: Tensor) -> Tensor:
+        """The integers round(y - means), int32.
+
+        Raises:
+            UserError: the latents are not numbers.
+        """
+        return _rounded(y.float() - means)
+
+    def indexes(self, scales: Tensor) -> Tensor:
+        """The smallest table whose scale is not below each of ``scales``, as CompressAI chooses; int32."""
+        bounds = self._scale_bounds
+        if self._lookup_of is not bounds:  # tables are replaced, never written to
+            counts = torch.diff(bounds, prepend=bounds.new_tensor([-1]), append=bounds[-1:] + 1)
+            self._lookup = torch.arange(len(counts), dtype=torch.int32).repeat_interleave(counts)
+            self._lookup_of = bounds
+        units = (scales / UNIT).clamp_(0, len(self._lookup) - 1).to(torch.int32)
+        return self._lookup.index_select(0, units.flatten()).view(units.shape)
+
+    def encode(self, symbols: Tensor, indexes: Tensor) -> bytes:
+        """The payload of `symbols`, each coded with the table that `indexes` names."""
+        return rans.encode(symbols, indexes, self._tables)
+
+    def decoder(self, payload: bytes, count: int) -> rans.Decoder:
+        """Decodes the ``count`` symbols of a payload, some at a time."""
+        return rans.Decoder(payload, count, self._tables)
 
     def update_tables(self) -> None:
         """See `Tabled.update_tables`; the same for every model on one machine."""
@@ -193,16 +219,6 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
 
     def _tables_needed(self) -> int:
         return len(self.scale_table)
-
-    def _indexes(self, scales: Tensor) -> Tensor:
-        """The smallest table whose scale is not below each of ``scales``, as CompressAI chooses; int32."""
-        bounds = self._scale_bounds
-        if self._lookup_of is not bounds:  # tables are replaced, never written to
-            counts = torch.diff(bounds, prepend=bounds.new_tensor([-1]), append=bounds[-1:] + 1)
-            self._lookup = torch.arange(len(counts), dtype=torch.int32).repeat_interleave(counts)
-            self._lookup_of = bounds
-        units = (scales / UNIT).clamp_(0, len(self._lookup) - 1).to(torch.int32)
-        return self._lookup.index_select(0, units.flatten()).view(units.shape)
 
 
 def _rounded(x: Tensor) -> Tensor:

@@ -59,6 +59,7 @@ class Decoder:
     def __init__(self, payload: bytes, count: int, tables: Tables):
         if _rans:
             self._payload, self._tables = payload, [_array(table) for table in tables]
+            self._lookup = _rans.lookup(*self._tables)
             self._progress = np.zeros(2, np.uint64)
         else:
             self._lists, self._coder = _lists(tables), RansDecoder()
@@ -71,8 +72,11 @@ class Decoder:
             return torch.tensor(values, dtype=torch.int32).view(indexes.shape)
         symbols = torch.empty(indexes.shape, dtype=torch.int32)
         cdf, length, offset = self._tables
+        out = symbols.numpy()
         try:
-            _rans.decode(self._payload, _array(indexes), cdf, length, offset, symbols.numpy(), self._progress)
+            _rans.decode(
+                self._payload, _array(indexes), cdf, length, offset, self._lookup, out, self._progress
+            )
         except ValueError as error:
             raise _wrong(str(error)) from error
         return symbols

@@ -4,6 +4,7 @@ from lic.layers.conv import StridedPointwise, SubPixelConv, TransposedPointwise,
 from lic.layers.gdn import GDN
 from lic.layers.padding import crop, pad, padded_size
 from lic.layers.residual import Res, ResDown, ResUp
+from lic.layers.space_to_depth import depth_to_space, space_to_depth
 from lic.layers.upsample import UPSAMPLERS, Upsampler, upsampler
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "Upsampler",
     "conv",
     "crop",
+    "depth_to_space",
     "pad",
     "padded_size",
+    "space_to_depth",
     "subpixel",
     "tconv",
     "upsampler",

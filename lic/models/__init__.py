@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lic.errors import UserError
+from lic.models.autoregressive import JointAutoregressive
 from lic.models.base import CompressionModel, Forward, Size
 from lic.models.factorized import Baseline
 from lic.models.hyperprior import Hyperprior
@@ -22,6 +23,7 @@ MODELS: dict[str, type[CompressionModel]] = {
     "resnet3x3_4": ResNet3x3Four,
     "scale_hyperprior": ScaleHyperprior,
     "fastdic": FastDIC,
+    "slowdic": JointAutoregressive,
 }
 
 
@@ -87,6 +89,7 @@ __all__ = [
     "FastDIC",
     "Forward",
     "Hyperprior",
+    "JointAutoregressive",
     "ResNet3x3Four",
     "ResNet3x3Three",
     "ScaleHyperprior",

@@ -25,14 +25,28 @@ class CompressionModel(nn.Module, ABC):
     Images are float32 [N, 3, H, W] in [0, 1] with H and W multiples of ``downsampling``. `encode` and
     `decode` work on one image, in evaluation and inference mode, on the CPU, after
     `lic.entropy.update_tables` or `load_tables`; both find the same ``y_hat`` on every machine.
+
+    Args:
+        pixel_unshuffle: the side of the blocks of pixels that take the place of pixels, in front of all
+            stages that the family has: y and z have as many times fewer rows and columns.
+
+    Raises:
+        UserError: a block other than 1, 2 or 4.
     """
 
     downsampling: int  # of all of the net: padded sides are multiples of it
     stride: int = 16  # of g_a: x's sides are those of y times this
     channels: int  # of y
+    mode: int = 0  # of the streams: in which order latents are coded, see `lic.bitstream.FIELDS`
     architecture: str = ""  # the model's name and options in JSON, set by `lic.models.build_model`
     g_a: nn.Module
     g_s: nn.Module
+
+    def __init__(self, pixel_unshuffle: int = 1):
+        super().__init__()
+        check_block("model.pixel_unshuffle", pixel_unshuffle)
+        self.downsampling = type(self).downsampling * pixel_unshuffle
+        self.stride = type(self).stride * pixel_unshuffle
 
     @abstractmethod
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -71,6 +85,13 @@ def check_kernel_size(name: str, kernel_size: int) -> None:
         raise UserError(
             f"{name} must be an odd number from 3 on (the paper has 3, 5 and 9), not {kernel_size}."
         )
+
+
+def check_block(name: str, block: int, blocks: tuple[int, ...] = (1, 2, 4)) -> None:
+    """Refuse a side of blocks of pixels that is not among ``blocks``."""
+    if type(block) is not int or block not in blocks:
+        *others, last = blocks
+        raise UserError(f"{name} must be {', '.join(map(str, others))} or {last}, not {block}.")
 
 
 def check_flag(name: str, value: object) -> None:

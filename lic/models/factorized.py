@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from lic.entropy import EntropyBottleneck, total_bits
-from lic.layers import GDN, conv, tconv
+from lic.layers import GDN, conv, depth_to_space, space_to_depth, tconv
 from lic.models.base import CompressionModel, Size, check_kernel_size, check_width
 
 
@@ -43,19 +43,20 @@ class Baseline(FactorizedPrior):
     The encoder's last convolution has no bias.
 
     Raises:
-        UserError: an even kernel size or an odd width.
+        UserError: an even kernel size, an odd width, blocks other than 1, 2 or 4.
     """
 
     downsampling = 16
 
-    def __init__(self, kernel_size: int = 5, width: int = 128):
-        super().__init__()
+    def __init__(self, kernel_size: int = 5, width: int = 128, pixel_unshuffle: int = 1):
+        super().__init__(pixel_unshuffle)
         check_kernel_size("model.kernel_size", kernel_size)
         check_width("model.width", width)
-        k, n = kernel_size, width
+        k, n, r = kernel_size, width, pixel_unshuffle
         self.channels = n
         self.g_a = nn.Sequential(
-            conv(3, n, k, stride=2),
+            *space_to_depth(r),
+            conv(3 * r * r, n, k, stride=2),
             GDN(n),
             conv(n, n, k, stride=2),
             GDN(n),
@@ -70,6 +71,7 @@ class Baseline(FactorizedPrior):
             GDN(n, inverse=True),
             tconv(n, n, k),
             GDN(n, inverse=True),
-            tconv(n, 3, k),
+            tconv(n, 3 * r * r, k),
+            *depth_to_space(r),
         )
         self.entropy_bottleneck = EntropyBottleneck(n)

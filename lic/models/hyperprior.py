@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lic.entropy import EntropyBottleneck, GaussianConditional, IntegerNetwork, bands, total_bits
-from lic.layers import GDN, conv, tconv
+from lic.layers import GDN, conv, depth_to_space, space_to_depth, tconv
 from lic.models.base import CompressionModel, Size, check_kernel_size, check_width
 
 
@@ -64,9 +64,7 @@ class HyperpriorCodec(CompressionModel):
         payloads, z_hat = self.entropy_bottleneck.compress(self.hyper_analysis(y))
         y_hat = torch.empty_like(y, dtype=torch.float32)
         for rows in bands(*y.shape[1:]):
-            means, scales = self.split(self.moments(z_hat, rows))
-            payload, y_hat[:, :, rows] = self.gaussian_conditional.compress(y[:, :, rows], means, scales)
-            payloads.append(payload)
+            payloads.append(self.encode_rows(rows, y, z_hat, y_hat))
         return payloads, y_hat
 
     def decode(self, payloads: Iterator[bytes], size: Size) -> Tensor:
@@ -76,9 +74,19 @@ class HyperpriorCodec(CompressionModel):
         y_size = (size[0] // self.stride, size[1] // self.stride)
         y_hat = torch.empty(1, self.channels, *y_size, dtype=torch.float32)
         for rows in bands(*y_hat.shape[1:]):
-            means, scales = self.split(self.moments(z_hat, rows))
-            y_hat[:, :, rows] = self.gaussian_conditional.decompress(next(payloads), means, scales)
+            self.decode_rows(rows, next(payloads), z_hat, y_hat)
         return y_hat
+
+    def encode_rows(self, rows: slice, y: Tensor, z_hat: Tensor, y_hat: Tensor) -> bytes:
+        """The payload of some rows of y, whose y_hat is written to ``y_hat``; those above are known."""
+        means, scales = self.split(self.moments(z_hat, rows))
+        payload, y_hat[:, :, rows] = self.gaussian_conditional.compress(y[:, :, rows], means, scales)
+        return payload
+
+    def decode_rows(self, rows: slice, payload: bytes, z_hat: Tensor, y_hat: Tensor) -> None:
+        """Write to ``y_hat`` the rows of a payload that `encode_rows` made."""
+        means, scales = self.split(self.moments(z_hat, rows))
+        y_hat[:, :, rows] = self.gaussian_conditional.decompress(payload, means, scales)
 
 
 class MeanScaleHyperprior(HyperpriorCodec):
@@ -130,17 +138,20 @@ class Hyperprior(MeanScaleHyperprior):
     512 do not scale with it.
 
     Raises:
-        UserError: an even kernel size or an odd width.
+        UserError: an even kernel size, an odd width, blocks other than 1, 2 or 4.
     """
 
-    def __init__(self, kernel_size: int = 5, aux_kernel_size: int = 5, width: int = 128):
-        super().__init__()
+    def __init__(
+        self, kernel_size: int = 5, aux_kernel_size: int = 5, width: int = 128, pixel_unshuffle: int = 1
+    ):
+        super().__init__(pixel_unshuffle)
         check_kernel_size("model.kernel_size", kernel_size)
         check_kernel_size("model.aux_kernel_size", aux_kernel_size)
         check_width("model.width", width)
-        k, a, n = kernel_size, aux_kernel_size, width
+        k, a, n, r = kernel_size, aux_kernel_size, width, pixel_unshuffle
         self.g_a = nn.Sequential(
-            conv(3, n, k, stride=2),
+            *space_to_depth(r),
+            conv(3 * r * r, n, k, stride=2),
             GDN(n),
             conv(n, n, k, stride=2),
             GDN(n),
@@ -155,7 +166,8 @@ class Hyperprior(MeanScaleHyperprior):
             GDN(n, inverse=True),
             tconv(n, n, k),
             GDN(n, inverse=True),
-            tconv(n, 3, k),
+            tconv(n, 3 * r * r, k),
+            *depth_to_space(r),
         )
         self.h_a = nn.Sequential(
             conv(n, n, 3),

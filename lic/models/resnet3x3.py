@@ -7,7 +7,7 @@ cheng2020 does so) or ends the encoder, nor which hyper layers carry the strides
 
 from torch import nn
 
-from lic.layers import GDN, Res, ResDown, ResUp, conv, tconv, upsampler
+from lic.layers import GDN, Res, ResDown, ResUp, conv, depth_to_space, space_to_depth, tconv, upsampler
 from lic.models.base import check_flag, check_width
 from lic.models.hyperprior import MeanScaleHyperprior
 
@@ -19,8 +19,8 @@ class _Hyperprior3x3(MeanScaleHyperprior):
     constants 640 and 512 do not.
     """
 
-    def __init__(self, bottleneck: int):
-        super().__init__()
+    def __init__(self, bottleneck: int, pixel_unshuffle: int):
+        super().__init__(pixel_unshuffle)
         m = bottleneck
         self.h_a = nn.Sequential(
             conv(m, m, 3),
@@ -53,16 +53,17 @@ class ResNet3x3Three(_Hyperprior3x3):
     5,716,355 parameters at ``width`` 128. ``shortcut=False`` is the plain stack of 3x3 layers.
 
     Raises:
-        UserError: an odd width.
+        UserError: an odd width, blocks other than 1, 2 or 4.
     """
 
-    def __init__(self, width: int = 128, shortcut: bool = True):
+    def __init__(self, width: int = 128, shortcut: bool = True, pixel_unshuffle: int = 1):
         check_width("model.width", width)
         check_flag("model.shortcut", shortcut)
-        super().__init__(width)
-        n = width
+        super().__init__(width, pixel_unshuffle)
+        n, r = width, pixel_unshuffle
         self.g_a = nn.Sequential(
-            conv(3, n, 3, stride=2),
+            *space_to_depth(r),
+            conv(3 * r * r, n, 3, stride=2),
             GDN(n),
             Res(n, shortcut),
             conv(n, n, 3, stride=2),
@@ -84,7 +85,8 @@ class ResNet3x3Three(_Hyperprior3x3):
             tconv(n, n, 3),
             GDN(n, inverse=True),
             Res(n, shortcut),
-            tconv(n, 3, 3),
+            tconv(n, 3 * r * r, 3),
+            *depth_to_space(r),
         )
 
 
@@ -96,19 +98,25 @@ class ResNet3x3Four(_Hyperprior3x3):
     layers of section 2.2.
 
     Raises:
-        UserError: an odd width or bottleneck, an unknown upsampler.
+        UserError: an odd width or bottleneck, an unknown upsampler, blocks other than 1, 2 or 4.
     """
 
     def __init__(
-        self, upsample: str = "subpixel", width: int = 128, bottleneck: int = 128, shortcut: bool = True
+        self,
+        upsample: str = "subpixel",
+        width: int = 128,
+        bottleneck: int = 128,
+        shortcut: bool = True,
+        pixel_unshuffle: int = 1,
     ):
         check_width("model.width", width)
         check_width("model.bottleneck", bottleneck)
         check_flag("model.shortcut", shortcut)
-        super().__init__(bottleneck)
-        n, m, up = width, bottleneck, upsampler(upsample)
+        super().__init__(bottleneck, pixel_unshuffle)
+        n, m, r, up = width, bottleneck, pixel_unshuffle, upsampler(upsample)
         self.g_a = nn.Sequential(
-            ResDown(3, n, shortcut),
+            *space_to_depth(r),
+            ResDown(3 * r * r, n, shortcut),
             Res(n, shortcut),
             ResDown(n, n, shortcut),
             Res(n, shortcut),
@@ -124,5 +132,6 @@ class ResNet3x3Four(_Hyperprior3x3):
             Res(n, shortcut),
             ResUp(n, n, up, shortcut),
             Res(n, shortcut),
-            up(n, 3, 3),
+            up(n, 3 * r * r, 3),
+            *depth_to_space(r),
         )

@@ -10,17 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from lic.entropy import EntropyBottleneck, GaussianConditional, IntegerNetwork
-from lic.errors import UserError
-from lic.layers import GDN, conv, tconv
-from lic.models.base import check_flag, check_width
+from lic.layers import GDN, conv, depth_to_space, space_to_depth, tconv
+from lic.models.base import check_block, check_flag, check_width
 from lic.models.hyperprior import HyperpriorCodec
 
 
 class _ScaleOnly(HyperpriorCodec):
     """y ~ N(0, scale²): the hyper path of both networks, from |y| to the scales."""
 
-    def __init__(self, width: int, bottleneck: int):
-        super().__init__()
+    def __init__(self, width: int, bottleneck: int, pixel_unshuffle: int = 1):
+        super().__init__(pixel_unshuffle)
         check_width("model.width", width)
         check_width("model.bottleneck", bottleneck)
         n, m = width, bottleneck
@@ -103,16 +102,13 @@ class FastDIC(_ScaleOnly):
     """
 
     def __init__(self, pixel_unshuffle: int = 2, drop: bool = True, width: int = 128, bottleneck: int = 192):
-        if pixel_unshuffle not in (2, 4):
-            raise UserError(f"model.pixel_unshuffle must be 2 or 4, not {pixel_unshuffle}.")
+        check_block("model.pixel_unshuffle", pixel_unshuffle, (2, 4))
         check_flag("model.drop", drop)
-        super().__init__(width, bottleneck)
+        super().__init__(width, bottleneck, 1 if drop else pixel_unshuffle)
         r, n, m = pixel_unshuffle, width, bottleneck
         inner = 2 - (int(math.log2(r)) if drop else 0)  # stages between the first and the last
-        self.stride = r * 2 ** (inner + 2)
-        self.downsampling = 4 * self.stride
         self.g_a = nn.Sequential(
-            nn.PixelUnshuffle(r),
+            *space_to_depth(r),
             conv(3 * r * r, n, 5, stride=2),
             GDN(n),
             *(layer for _ in range(inner) for layer in (conv(n, n, 5, stride=2), GDN(n))),
@@ -123,5 +119,5 @@ class FastDIC(_ScaleOnly):
             GDN(n, inverse=True),
             *(layer for _ in range(inner) for layer in (tconv(n, n, 5), GDN(n, inverse=True))),
             tconv(n, 3 * r * r, 5),
-            nn.PixelShuffle(r),
+            *depth_to_space(r),
         )

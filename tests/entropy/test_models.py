@@ -103,7 +103,7 @@ def test_streams_are_those_of_compressai(net: Any, latents: Tensor) -> None:
     assert net.z.compress(y)[0] == super(_Coder, net.z).compress(y)
     indexes = net.y.build_indexes(scales)
     assert indexes.unique().numel() > 30
-    assert torch.equal(net.y._indexes(scales), indexes)
+    assert torch.equal(net.y.indexes(scales), indexes)
     assert [net.y.compress(y, means, scales)[0]] == super(_Coder, net.y).compress(y, indexes, means)
 
 
@@ -111,7 +111,7 @@ def test_every_multiple_of_the_unit_has_the_table_that_compressai_gives_it(net: 
     update_tables(net.eval())
     scales = torch.arange(-(2**12), 2**20 + 2**12) * UNIT
     assert scales[-1] > net.y.scale_table[-1]
-    assert torch.equal(net.y._indexes(scales), net.y.build_indexes(scales))
+    assert torch.equal(net.y.indexes(scales), net.y.build_indexes(scales))
 
 
 @pytest.mark.parametrize("size", [(192, 32, 48), (192, 188, 250), (320, 625, 625), (1, 1, 1), (128, 8, 9000)])

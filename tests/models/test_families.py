@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lic.errors import UserError
 from lic.models import CompressionModel, build_model, describe_model
+from lic.models.autoregressive import JointAutoregressive
 from lic.models.hyperprior import HyperpriorCodec
 from lic.models.subpixel import FastDIC, ScaleHyperprior
 
@@ -87,12 +88,31 @@ def test_weights_are_channels_last(net: CompressionModel) -> None:
 
 def test_layers_without_bias_are_those_of_the_paper(net: CompressionModel) -> None:
     """Cheng et al.: the encoder's last convolution and the last of the entropy parameters."""
-    of_paper_d = isinstance(net, ScaleHyperprior | FastDIC)
-    expected = set() if of_paper_d else {f"g_a.{len(list(net.g_a.children())) - 1}"}
-    if hasattr(net, "entropy_parameters"):
-        expected.add("entropy_parameters.4")
+    expected = set()
+    if not isinstance(net, ScaleHyperprior | FastDIC | JointAutoregressive):
+        expected.add(f"g_a.{len(list(net.g_a.children())) - 1}")
+        if hasattr(net, "entropy_parameters"):
+            expected.add("entropy_parameters.4")
     convolutions = {n: m for n, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
     assert {name for name, m in convolutions.items() if m.bias is None} == expected
+
+
+@pytest.mark.parametrize("r", [1, 2, 4])
+@pytest.mark.parametrize(("name", "z_stride"), [("baseline", 1), ("hyperprior", 4), ("resnet3x3_4", 4)])
+def test_blocks_of_pixels_make_latents_coarser(name: str, z_stride: int, r: int) -> None:
+    net = build_model(name, width=8, pixel_unshuffle=r)
+    assert (net.stride, net.downsampling) == (16 * r, 16 * r * z_stride)
+    with torch.no_grad():
+        y = net.g_a(torch.zeros(1, 3, 64 * r, 128 * r))
+        assert y.shape == (1, net.channels, 4, 8) and net.g_s(y).shape == (1, 3, 64 * r, 128 * r)
+    assert "g_a.0.weight" in net.state_dict() or r > 1 or name == "resnet3x3_4"
+
+
+@pytest.mark.parametrize(("drop", "stride"), [(True, 16), (False, 64)])
+def test_fastdic_drops_the_stages_that_blocks_replace(drop: bool, stride: int) -> None:
+    net = build_model("fastdic", pixel_unshuffle=4, drop=drop, width=8)
+    assert (net.stride, net.downsampling) == (stride, 4 * stride)
+    assert "g_a.1.weight" in net.state_dict(), "as in checkpoints that are about"
 
 
 @pytest.mark.parametrize(
@@ -111,6 +131,13 @@ def test_layers_without_bias_are_those_of_the_paper(net: CompressionModel) -> No
         ({"name": "baseline", "width": "wide"}, r"model.width must be .* not wide"),
         ({"name": "resnet3x3_3", "width": 8.5}, r"model.width|cannot be built"),
         ({"name": "baseline", "kernel_size": 3.0}, r"model.kernel_size|cannot be built"),
+        ({"name": "baseline", "pixel_unshuffle": 3}, r"model.pixel_unshuffle must be 1, 2 or 4, not 3\."),
+        ({"name": "hyperprior", "pixel_unshuffle": 8}, r"model.pixel_unshuffle must be 1, 2 or 4, not 8\."),
+        ({"name": "resnet3x3_3", "pixel_unshuffle": 0}, r"model.pixel_unshuffle must be .* not 0\."),
+        ({"name": "resnet3x3_4", "pixel_unshuffle": 2.0}, r"model.pixel_unshuffle must be .* not 2\.0\."),
+        ({"name": "hyperprior", "pixel_unshuffle": True}, r"model.pixel_unshuffle must be .* not True\."),
+        ({"name": "fastdic", "pixel_unshuffle": 1}, r"model.pixel_unshuffle must be 2 or 4, not 1\."),
+        ({"name": "scale_hyperprior", "pixel_unshuffle": 2}, r"'scale_hyperprior' cannot be built with"),
     ],
 )
 def test_bad_options_are_refused_with_a_sentence(options: dict[str, Any], sentence: str) -> None:
@@ -133,6 +160,8 @@ def test_bad_options_are_refused_with_a_sentence(options: dict[str, Any], senten
             "resnet3x3_4 · tconv · bottleneck 192",
         ),
         ({"name": "resnet3x3_3", "shortcut": False}, "resnet3x3_3 · shortcut False"),
+        ({"name": "hyperprior", "pixel_unshuffle": 1}, "hyperprior"),
+        ({"name": "hyperprior", "pixel_unshuffle": 2}, "hyperprior · pixel_unshuffle 2"),
     ],
 )
 def test_names_say_what_is_not_default(options: dict[str, Any], name: str) -> None:

@@ -45,8 +45,22 @@ PAPER_D: list[tuple[dict[str, Any], int]] = [
     ({"name": "fastdic", "drop": False, "width": 192, "bottleneck": 320}, 11_902_732),
     ({"name": "fastdic", "pixel_unshuffle": 4}, 3_658_928),
     ({"name": "fastdic", "pixel_unshuffle": 4, "width": 192, "bottleneck": 320}, 8_412_976),
+    ({"name": "slowdic"}, 14_130_467),
+    ({"name": "slowdic", "bottleneck": 320}, 25_504_596),
 ]
-"""Cai et al. 2019; the scale hyperprior has the count of CompressAI's."""
+"""Cai et al. 2019; the scale hyperprior and slowdic have the counts of CompressAI's."""
+
+
+SUBPIXEL: list[tuple[dict[str, Any], int, int]] = [
+    # Each of the 3r² - 3 channels more costs the first layer k²·n weights, the last one k²·n and a bias.
+    ({"name": "baseline", "kernel_size": 5}, 2_582_531, 25 * 128 + 25 * 128 + 1),
+    ({"name": "hyperprior", "kernel_size": 3}, 4_055_107, 9 * 128 + 9 * 128 + 1),
+    ({"name": "resnet3x3_3"}, 5_716_355, 9 * 128 + 9 * 128 + 1),
+    # The first unit has a 1x1 shortcut beside its 3x3, a sub-pixel convolution four times the channels.
+    (RESNET | {"upsample": "tconv"}, 6_684_931, (9 + 1) * 128 + 9 * 128 + 1),
+    (RESNET | {"upsample": "subpixel"}, 8_172_172, (9 + 1) * 128 + 4 * (9 * 128 + 1)),
+    ({"name": "slowdic"}, 14_130_467, 25 * 192 + 25 * 192 + 1),
+]
 
 
 def _count(module: nn.Module) -> int:
@@ -64,6 +78,14 @@ def _build(options: dict[str, Any]) -> CompressionModel:
 )
 def test_parameters(options: dict[str, Any], parameters: int) -> None:
     assert _count(_build(options)) == parameters
+
+
+@pytest.mark.parametrize(("options", "parameters", "per_channel"), SUBPIXEL)
+@pytest.mark.parametrize("r", [1, 2, 4])
+def test_parameters_with_blocks_of_pixels(
+    options: dict[str, Any], parameters: int, per_channel: int, r: int
+) -> None:
+    assert _count(_build(options | {"pixel_unshuffle": r})) == parameters + (3 * r * r - 3) * per_channel
 
 
 TABLE_8 = {
