@@ -4,8 +4,8 @@ python benchmarks/exactness.py MODEL FOLDER_OF_IMAGES
 
 Each setting is a process of its own that codes every image, and then decodes the streams of all the others:
 numbers of threads, memory layouts, bfloat16 transforms, convolutions with and without oneDNN, and instruction
-sets capped as on an older machine. For comparison, the same is counted for the float hyper-synthesis that the
-integers replace: the images for which a scale falls into another table.
+sets capped as on an older machine. For comparison, the same is counted for the float networks in place of the
+integers: the images for which a scale falls into another table.
 """
 
 import argparse
@@ -26,12 +26,14 @@ import lic  # noqa: F401 - makes torchvision importable
 
 # isort: split
 import torch
+from torch import Tensor
 
 from lic.bitstream import Stream, StreamError
 from lic.coding.learned import LearnedCodec
 from lic.coding.load import load_codec
 from lic.data.sources import ImageFolder
 from lic.layers import padded_size
+from lic.models.autoregressive import JointAutoregressive
 from lic.models.hyperprior import HyperpriorCodec
 
 SETTINGS: dict[str, dict[str, str]] = {
@@ -92,20 +94,24 @@ def cost(model: Path, images: Path) -> None:
     with torch.inference_mode():
         for i in range(len(photos)):
             y = codec.analyze(photos[i])
-            _, z_hat = net.entropy_bottleneck.compress(net.hyper_analysis(y))
-            for name, moments in (
-                ("float", net.hyper_synthesis),
-                ("integers", lambda z, rows=slice(0, y.shape[2]): net.moments(z, rows)),
-            ):
-                start = time.perf_counter()
-                means, scales = net.split(moments(z_hat))
-                seconds[name] += time.perf_counter() - start
-                payload, _ = net.gaussian_conditional.compress(y, means, scales)
-                bits[name].append(8 * len(payload))
+            z_payloads, z_hat = net.entropy_bottleneck.compress(net.hyper_analysis(y))
+            payloads, y_hat = net.encode(y)
+            exact = net.psi if isinstance(net, JointAutoregressive) else net.moments
+            start = time.perf_counter()
+            net.hyper_synthesis(z_hat)
+            seconds["float"] += time.perf_counter() - start
+            start = time.perf_counter()
+            exact(z_hat, slice(0, y.shape[2]))
+            seconds["integers"] += time.perf_counter() - start
+            means, scales = net.predict(z_hat, y_hat)
+            bits["float"].append(8 * len(net.gaussian_conditional.compress(y, means, scales)[0]))
+            bits["integers"].append(8 * sum(map(len, payloads[len(z_payloads) :])))
     total = 100 * (sum(bits["integers"]) / sum(bits["float"]) - 1)
     worst = 100 * max(a / b - 1 for a, b in zip(bits["integers"], bits["float"], strict=True))
     times = ", ".join(f"{name} {1000 * value / len(photos):.1f} ms" for name, value in seconds.items())
-    print(f"bits of y with integers: {total:+.4f} % in all, {worst:+.4f} % at worst; time per image: {times}")
+    print(
+        f"bits of y with integers: {total:+.4f} % in all, {worst:+.4f} % at worst; hyper-synthesis: {times}"
+    )
 
 
 def work(model: Path, images: Path, setting: str, step: str, folder: Path) -> None:
@@ -126,37 +132,38 @@ def work(model: Path, images: Path, setting: str, step: str, folder: Path) -> No
             for i, name in enumerate(photos.names):
                 data = codec.encode(photos[i]).data
                 (place / f"{name}.lic").write_bytes(data)
-                np.save(place / f"{name}.npy", float_indexes(codec, data))
+                np.save(place / f"{name}.npy", float_indexes(codec, data, latents(codec, data)))
             return
         counts: dict[str, Any] = {"setting": setting, "streams": 0, "differ": 0, "float": 0}
         for stream in sorted(folder.glob("*/*.lic")):
             if stream.parent != place:
                 data = stream.read_bytes()
                 counts["streams"] += 1
-                counts["differ"] += not finds_latents(codec, data)
-                expected = np.load(stream.with_suffix(".npy"))
-                counts["float"] += not np.array_equal(float_indexes(codec, data), expected)
+                y_hat, expected = latents(codec, data), np.load(stream.with_suffix(".npy"))
+                counts["differ"] += y_hat is None
+                counts["float"] += not np.array_equal(float_indexes(codec, data, y_hat), expected)
     (folder / f"{setting}.json").write_text(json.dumps(counts))
 
 
-def finds_latents(codec: LearnedCodec, data: bytes) -> bool:
-    """Whether the decoder's latents have the checksum that the stream gives."""
+def latents(codec: LearnedCodec, data: bytes) -> Tensor | None:
+    """The decoder's y_hat; None if it has not the checksum that the stream gives."""
     try:
-        codec.decode_latents(Stream.unpack(data))
+        return codec.decode_latents(Stream.unpack(data))
     except StreamError:
-        return False
-    return True
+        return None
 
 
-def float_indexes(codec: LearnedCodec, data: bytes) -> npt.NDArray[np.uint8]:
-    """The tables that the network's own hyper-synthesis, in floating point, would choose for a stream."""
+def float_indexes(codec: LearnedCodec, data: bytes, y_hat: Tensor | None) -> npt.NDArray[np.uint8]:
+    """The tables that the networks in floating point would choose for a stream; none without y_hat."""
+    if y_hat is None:
+        return np.empty(0, np.uint8)
     net = codec.net
     assert isinstance(net, HyperpriorCodec), "a model with a hyperprior is needed"
     stream = Stream.unpack(data)
     height, width = padded_size((stream.height, stream.width), net.downsampling)
     size = height // net.downsampling, width // net.downsampling
     z_hat = net.entropy_bottleneck.decompress(iter(stream.payloads), size)
-    _, scales = net.split(net.hyper_synthesis(z_hat))
+    _, scales = net.predict(z_hat, y_hat)
     indexes: npt.NDArray[np.uint8] = net.gaussian_conditional.build_indexes(scales).numpy().astype(np.uint8)
     return indexes
 

@@ -153,6 +153,10 @@ def test_a_sweep_with_a_failing_job_from_its_first_to_its_last_command(
         (["model=vgg"], "vgg"),
         (["model=baseline", "upsample=tconv"], "The chosen model takes no upsample=; leave the choice out"),
         (["model=resnet3x3_4", "lamda=5"], "lamda"),
+        (
+            ["model=hyperprior", "model.width=4", "model.pixel_unshuffle=2", "data.patch_size=192"],
+            "patches of 192 are no multiple of that; give data.patch_size=256",
+        ),
         (["lambda=abc"], "lambda must be a positive number, not 'abc'"),
     ],
 )

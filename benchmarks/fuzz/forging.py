@@ -16,6 +16,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "resnet3x3_4": {"upsample": "subpixel", "bottleneck": 4},
     "scale_hyperprior": {"bottleneck": 4},
     "fastdic": {"bottleneck": 4},
+    "slowdic": {"bottleneck": 4},
 }
 
 

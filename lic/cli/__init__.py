@@ -16,6 +16,7 @@ import typer
 
 from lic import entry
 from lic.cli.coding import compress, decompress
+from lic.cli.compare import compare
 from lic.cli.inspect import complexity, export, info, report
 from lic.cli.rate_control import rate_control
 from lic.errors import UserError
@@ -41,6 +42,9 @@ EXAMPLES: dict[Callable[..., None], str] = {
         lic rate-control LOW HIGH photos --target-bpp 0.15 -o streams""",
     report: """
         lic report multirun/SWEEP outputs/RUN -o both.html""",
+    compare: """
+        lic compare multirun/SWEEP -o figure.png
+        lic compare outputs/A outputs/B --image kodim15 --crop 256,128,256,256 --bpp 0.2 -o figure.png""",
     complexity: """
         lic complexity model=hyperprior model.kernel_size=9""",
 }

@@ -98,15 +98,16 @@ def complexity(
 ) -> None:
     """Print a model's size and its cost.
 
-    Parameters, FLOPs and MACs, as in Tables 8 and 9 of Cheng et al. 2019.
+    Parameters, FLOPs and MACs, layer by layer and beside the networks of the model's paper.
     """
     from rich.console import Console
 
-    from lic.evaluation.complexity import layer_table, network_table
+    from lic.evaluation import complexity, speed
 
     options = _model_options(overrides or [])
-    console = Console()
-    console.print(layer_table(options), network_table(options))
+    of_paper_d = options["name"] in speed.DECODING
+    networks = speed.network_table if of_paper_d else complexity.network_table
+    Console().print(complexity.layer_table(options), networks(options))
 
 
 def _model_options(overrides: list[str]) -> dict[str, Any]:

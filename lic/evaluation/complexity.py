@@ -54,7 +54,8 @@ TABLE_8_FLOPS = (
 def layer_table(options: Mapping[str, Any]) -> Table:
     """The paper's Table 8 for any model; for HyperPrior-9, below it, the figures that the paper misprints."""
     costs = layer_costs(build_model(**options))
-    view = _table(f"Layers of {describe_model(**options)}, 256x256 input (Table 8)")
+    of_paper = any(row.model["name"] == options["name"] for row in TABLE_9)
+    view = _table(f"Layers of {describe_model(**options)}, 256x256 input{' (Table 8)' * of_paper}")
     for heading in ("layer", "kind"):
         view.add_column(heading, no_wrap=True)
     for heading in ("channels", "output", "parameters", "FLOPs", "real MACs"):
@@ -156,7 +157,7 @@ def _layer_cells(cost: LayerCost) -> list[str]:
 
 
 def _short(name: str) -> str:
-    return name.replace("entropy_parameters", "ep")
+    return name.replace("entropy_parameters", "ep").replace("context_prediction", "context")
 
 
 def is_as_printed(value: float, printed: str) -> bool:

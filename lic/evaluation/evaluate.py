@@ -3,18 +3,22 @@
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import track
 
 from lic.atomic import write_bytes
 from lic.coding.classical import classical_codecs
-from lic.coding.codec import FileCodec
+from lic.coding.codec import CodecInfo, FileCodec
+from lic.coding.learned import LearnedCodec
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
+from lic.metrics.complexity import macs_per_pixel
 from lic.metrics.quality import ms_ssim, ms_ssim_db, psnr
 
 STREAMS, CLASSICAL = "streams", "classical"
@@ -58,7 +62,7 @@ def evaluate(
         if index in pictures:
             write_png(folder / ORIGINALS / f"{name}.png", image)
             write_png(folder / RECONSTRUCTIONS / f"{name}.png", decoded)
-    result = Result(codec.info, data, tuple(rows))
+    result = Result(_info(codec), data, tuple(rows), torch.get_num_threads())
     result.save(folder / RESULT_FILE)
     return result
 
@@ -77,6 +81,13 @@ def some_pictures(count: int, wanted: int = 4) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, count - 1, min(wanted, count))})
 
 
+def _info(codec: FileCodec) -> CodecInfo:
+    """Who the codec is, and what its network costs: counting takes a pass through it."""
+    if not isinstance(codec, LearnedCodec):
+        return codec.info
+    return replace(codec.info, macs=macs_per_pixel(codec.net, codec.net.downsampling))
+
+
 def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[Row, Pixels]:
     height, width = image.shape[:2]
     start = time.perf_counter()
@@ -87,7 +98,10 @@ def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[Ro
     start = time.perf_counter()
     decoded = codec.decode(data)
     decode_s = time.perf_counter() - start
-    if not np.array_equal(decoded, encoded.reconstruct()):
+    start = time.perf_counter()
+    promised = encoded.reconstruct()
+    synthesis_s = time.perf_counter() - start
+    if not np.array_equal(decoded, promised):
         raise DecodingError(f"{file}: the decoded pixels differ from the encoder's own reconstruction.")
     x, x_hat = to_batch(image), to_batch(decoded)
     similarity = ms_ssim(x, x_hat)
@@ -103,6 +117,8 @@ def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[Ro
         ms_ssim_db=ms_ssim_db(similarity).item(),
         encode_s=encode_s,
         decode_s=decode_s,
+        analysis_s=encoded.analysis_s,
+        synthesis_s=synthesis_s if codec.info.learned else math.nan,
     )
     assert math.isfinite(row.bpp)
     return row, decoded

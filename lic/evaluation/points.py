@@ -180,13 +180,14 @@ def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
     writer.writerow([
         "curve", "setting", "model", "upsample", "lambda", "distortion", "parameters", "data", "images",
         "bpp", "bpp_pooled", "estimated_bpp", "gap_percent", "psnr", "psnr_pooled", "ms_ssim", "ms_ssim_db",
-        "encode_s", "decode_s", "run",
+        "encode_s", "decode_s", "analysis_s", "synthesis_s", "run",
     ])  # fmt: skip
     for point in (point for curve in curves(points) for point in curve.points):
         codec, mean = point.result.codec, point.mean
         numbers = [
             mean["bpp"], mean["bpp_pooled"], mean["estimated_bpp"], point.gap_percent, mean["psnr"],
             mean["psnr_pooled"], mean["ms_ssim"], mean["ms_ssim_db"], mean["encode_s"], mean["decode_s"],
+            mean["analysis_s"], mean["synthesis_s"],
         ]  # fmt: skip
         writer.writerow([
             codec.curve, codec.setting, codec.model, codec.upsample, codec.lmbda, codec.distortion,

@@ -26,6 +26,7 @@ from lic.evaluation.points import (
     number,
     relative,
 )
+from lic.evaluation.speed import DECODING, speed_of
 
 QUALITY_NAMES = {"psnr": "PSNR", "ms_ssim_db": "MS-SSIM"}
 
@@ -48,6 +49,8 @@ def write_report(folders: Sequence[Path], output: Path, title: str) -> None:
     all_curves = curves(points)
     axes = [axis for axis in AXES if any(math.isfinite(point.mean[axis.measure]) for point in points)]
     scenes = gallery(all_curves)
+    learned = [curve for curve in all_curves if curve.learned]
+    printed = any(_printed(curve) for curve in learned)
     content = {
         "figures": [json.loads(rd_figure(all_curves, axis).to_json()) for axis in axes],
         "scenes": [_scene(scene) for scene in scenes],
@@ -73,6 +76,11 @@ def write_report(folders: Sequence[Path], output: Path, title: str) -> None:
             for curve, colour in zip(all_curves, colours(all_curves), strict=True)
         ],
         axes=axes,
+        costs=[
+            {"label": curve.label, "colour": colour, "cells": _costs(curve, printed)}
+            for curve, colour in zip(learned, colours(learned), strict=True)
+        ],
+        printed=printed,
         scenes=scenes,
         shown=sum(len(scene.pictures) - 1 for scene in scenes),
         left_out=sum(scene.left_out for scene in scenes),
@@ -139,8 +147,32 @@ def _cells(point: Point, start: Path) -> list[str]:
         number(mean["psnr_pooled"], 2),
         number(mean["ms_ssim"], 4),
         number(mean["ms_ssim_db"], 2),
-        f"{codec.parameters:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if codec.parameters else "–",
+        _thousands(codec.parameters),
         number(mean["encode_s"], 3),
         number(mean["decode_s"], 3),
         relative(point.run, start),
     ]
+
+
+def _costs(curve: Curve, printed: bool) -> list[str]:
+    codec, speed = curve.points[0].result.codec, speed_of(curve)
+    return [
+        _thousands(codec.parameters),
+        number(codec.macs / 1000 if codec.macs else math.nan, 1),
+        ", ".join(map(str, speed.threads)) or "–",
+        number(speed.analysis, 2),
+        number(speed.synthesis, 2),
+        number(speed.encode, 2),
+        number(speed.decode, 2),
+        number(speed.set_s, 2),
+        *([number(_printed(curve) or math.nan, 2)] if printed else []),
+    ]
+
+
+def _printed(curve: Curve) -> float | None:
+    """Images per second that the paper of its model says to decode."""
+    return DECODING.get(curve.points[0].result.codec.model)
+
+
+def _thousands(count: int | None) -> str:
+    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if count else "–"

@@ -34,6 +34,9 @@ class Row:
     original pixels. ``estimated_bpp`` is the rate that the likelihoods promise; it is NaN where a codec has
     none. Qualities compare 8-bit pixels. ``ms_ssim`` is NaN for images too small for five scales (a side
     under 161 pixels). ``psnr`` and ``ms_ssim_db`` are inf for an image that comes back without any loss.
+    ``encode_s`` and ``decode_s`` are seconds from pixels to the file's bytes and back; ``analysis_s`` is
+    g_a's part of the one, ``synthesis_s`` that of g_s in the other, each with the conversion of pixels
+    (NaN where a codec has none, and in older files).
     """
 
     file: str
@@ -47,6 +50,8 @@ class Row:
     ms_ssim_db: float
     encode_s: float
     decode_s: float
+    analysis_s: float = math.nan
+    synthesis_s: float = math.nan
 
 
 MEASURES = tuple(f.name for f in fields(Row) if f.type is float)
@@ -54,11 +59,15 @@ MEASURES = tuple(f.name for f in fields(Row) if f.type is float)
 
 @dataclass(frozen=True)
 class Result:
-    """All rows of one codec on one set of images: one point of an R-D curve."""
+    """All rows of one codec on one set of images: one point of an R-D curve.
+
+    ``threads`` are those that torch computed with (None in older files).
+    """
 
     codec: CodecInfo
     data: str
     rows: tuple[Row, ...]
+    threads: int | None = None
 
     @property
     def images(self) -> tuple[tuple[str, int, int], ...]:
@@ -99,6 +108,7 @@ class Result:
         content = {
             "codec": asdict(self.codec),
             "data": self.data,
+            "threads": self.threads,
             "mean": self.mean,
             "rows": [asdict(row) for row in self.rows],
         }
@@ -110,7 +120,12 @@ class Result:
         try:
             content = json.loads(path.read_text("utf-8"))
             rows = [{key: _from_json(key, value) for key, value in row.items()} for row in content["rows"]]
-            return cls(CodecInfo(**content["codec"]), content["data"], tuple(Row(**row) for row in rows))
+            return cls(
+                CodecInfo(**content["codec"]),
+                content["data"],
+                tuple(Row(**row) for row in rows),
+                content.get("threads"),
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path} is not a test result of lic ({error}); evaluate the run again."

@@ -1,13 +1,17 @@
 """Parameters, FLOPs by the rule of Cheng et al. 2019, and real multiply-accumulates of a live network."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
+from compressai.layers import MaskedConv2d
 from torch import Tensor, nn
 
 from lic.entropy import EntropyBottleneck
 from lic.layers import GDN, SubPixelConv
+
+_Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 
 @dataclass(frozen=True)
@@ -49,31 +53,58 @@ def layer_costs(net: nn.Module, side: int = 256) -> list[LayerCost]:
     shuffled = {m[0] for m in net.modules() if isinstance(m, SubPixelConv)}
     costs: list[LayerCost] = []
 
-    def record(name: str, layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, y: Tensor) -> None:
+    def record(name: str, layer: _Convolution, x: Tensor, y: Tensor) -> None:
         height, width = y.shape[-2:]
-        transposed = isinstance(layer, nn.ConvTranspose2d)
         counted = 4 if layer in shuffled and 2 * height == side else 1
         parameters = _parameters(layer)
         costs.append(
             LayerCost(
                 name=name,
-                kind="tconv" if transposed else "conv",
+                kind="tconv" if isinstance(layer, nn.ConvTranspose2d) else "conv",
                 kernel_size=layer.kernel_size[0],
                 c_in=layer.in_channels,
                 c_out=layer.out_channels,
                 output=(height, width),
                 parameters=parameters,
                 flops=parameters * height * width * counted,
-                macs=layer.weight.numel() * (x.shape[-2] * x.shape[-1] if transposed else height * width),
+                macs=_macs(layer, x, y),
             )
         )
 
+    _observe(net, side, _Convolution, record)
+    return [*costs, *_uncounted(net)]
+
+
+def macs_per_pixel(net: nn.Module, side: int = 256) -> int:
+    """The multiply-accumulates of encoding and decoding together per pixel of the image.
+
+    Those of `LayerCost` and, unlike there, of GDN, which is a 1x1 convolution. What a causal mask hides is
+    not counted. Priors, biases and activations are not.
+
+    Args:
+        net: a network that takes [1, 3, side, side].
+        side: of the square image in pixels; any multiple of the network's downsampling gives the same.
+    """
+    macs = 0
+
+    def record(_: str, layer: _Convolution | GDN, x: Tensor, y: Tensor) -> None:
+        nonlocal macs
+        macs += _macs(layer, x, y)
+
+    _observe(net, side, _Convolution | GDN, record)
+    return round(macs / side**2)
+
+
+def _observe(
+    net: nn.Module, side: int, kind: Any, record: Callable[[str, Any, Tensor, Tensor], None]
+) -> None:
+    """Pass a square image through the network: each layer of a kind records (name, layer, input, output)."""
     hooks = [
         layer.register_forward_hook(
             lambda layer, inputs, output, name=name: record(name, layer, inputs[0], output)
         )
         for name, layer in net.named_modules()
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+        if isinstance(layer, kind)
     ]
     device = next(net.parameters()).device
     was_training = net.training
@@ -84,7 +115,18 @@ def layer_costs(net: nn.Module, side: int = 256) -> list[LayerCost]:
         net.train(was_training)
         for hook in hooks:
             hook.remove()
-    return [*costs, *_uncounted(net)]
+
+
+def _macs(layer: _Convolution | GDN, x: Tensor, y: Tensor) -> int:
+    """Of one image: each weight once per place, which is of the input where a convolution is transposed."""
+    if isinstance(layer, GDN):
+        return layer.gamma.numel() * _places(x)
+    weights = layer.mask.count_nonzero().item() if isinstance(layer, MaskedConv2d) else layer.weight.numel()
+    return int(weights) * _places(x if isinstance(layer, nn.ConvTranspose2d) else y)
+
+
+def _places(x: Tensor) -> int:
+    return x.shape[-2] * x.shape[-1]
 
 
 def _uncounted(net: nn.Module) -> list[LayerCost]:

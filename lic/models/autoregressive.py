@@ -123,6 +123,11 @@ class JointAutoregressive(HyperpriorCodec):
         scales, means = parameters.chunk(2, dim=1)
         return means, scales
 
+    def predict(self, z_hat: Tensor, y_hat: Tensor) -> tuple[Tensor, Tensor]:
+        """See `HyperpriorCodec.predict`; all positions at once, which decoding cannot do."""
+        psi, phi = self.hyper_synthesis(z_hat), self.context_prediction(y_hat)
+        return self.split(self.entropy_parameters(torch.cat([psi, phi], 1)))
+
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """See `CompressionModel.bottleneck`.
 
@@ -131,7 +136,7 @@ class JointAutoregressive(HyperpriorCodec):
         """
         z_hat, p_z = self.entropy_bottleneck(self.hyper_analysis(y))
         y_hat = self.gaussian_conditional.quantize(y.float(), "noise" if self.training else "dequantize")
-        means, scales = self._moments_of(self.hyper_synthesis(z_hat), y_hat)
+        means, scales = self.predict(z_hat, y_hat)
         _, p_y = self.gaussian_conditional(y, means, scales)
         return y_hat, {"y": total_bits(p_y), "z": total_bits(p_z)}
 
@@ -163,24 +168,20 @@ class JointAutoregressive(HyperpriorCodec):
             phi = self.phi(scan.neighbours(step))
             yield step, *self.split(self.moments(torch.cat([psi[..., step], phi], 1)))
 
-    def _moments_of(self, psi: Tensor, y_hat: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and scales in floating point."""
-        return self.split(self.entropy_parameters(torch.cat([psi, self.context_prediction(y_hat)], 1)))
-
     def _samples(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Random psi and y_hat that the model itself makes up, of the distributions that it predicts."""
+        """Random z_hat and y_hat that the model itself makes up, of the distributions that it predicts."""
         generator = torch.Generator().manual_seed(0)
         for z_hat in self.entropy_bottleneck.samples():
-            psi = self.h_s(z_hat)
-            noise = torch.randn(psi.shape[0], self.channels, *psi.shape[2:], generator=generator)
+            size = (4 * z_hat.shape[2], 4 * z_hat.shape[3])
+            noise = torch.randn(z_hat.shape[0], self.channels, *size, generator=generator)
             y_hat = torch.zeros_like(noise)
             for _ in range(_ITERATIONS):
-                means, scales = self._moments_of(psi, y_hat)
+                means, scales = self.predict(z_hat, y_hat)
                 y_hat = means + (noise * scales.clamp_min(0)).round()
-            yield psi, y_hat
+            yield z_hat, y_hat
 
     def _neighbour_samples(self) -> list[Tensor]:
         return [neighbours(y_hat) for _, y_hat in self._samples()]
 
     def _parameter_samples(self) -> list[Tensor]:
-        return [torch.cat([psi, self.context_prediction(y_hat)], 1) for psi, y_hat in self._samples()]
+        return [torch.cat([self.h_s(z), self.context_prediction(y)], 1) for z, y in self._samples()]

@@ -52,10 +52,14 @@ class HyperpriorCodec(CompressionModel):
     def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Means and scales of y among the outputs of `hyper_synthesis` or ``moments``."""
 
+    def predict(self, z_hat: Tensor, y_hat: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and scales of y in floating point; a context, where there is one, sees ``y_hat``."""
+        return self.split(self.hyper_synthesis(z_hat))
+
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """See `CompressionModel.bottleneck`."""
         z_hat, p_z = self.entropy_bottleneck(self.hyper_analysis(y))
-        means, scales = self.split(self.hyper_synthesis(z_hat))
+        means, scales = self.predict(z_hat, y)
         y_hat, p_y = self.gaussian_conditional(y, means, scales)
         return y_hat, {"y": total_bits(p_y), "z": total_bits(p_z)}
 

@@ -78,7 +78,7 @@ def test_every_flipped_bit_is_refused() -> None:
         (_sealed(b"lic\x02" + bytes(4) + b"\x05\x00" + bytes(3)), "height is not"),
         (_sealed(b"lic\x02" + bytes(4) + b"\x81\x80\x40\x05" + bytes(3)), "width is not"),
         (_sealed(b"lic\x02" + bytes(4) + b"\xff" * 20), "width is not"),
-        (_sealed(b"lic\x02" + bytes(4) + b"\x05\x05\x03\x10" + bytes(9)), "mode is not from 0 to 0"),
+        (_sealed(b"lic\x02" + bytes(4) + b"\x05\x05\x03\x10" + bytes(9)), "mode is not from 0 to 1"),
         (
             _sealed(b"lic\x02" + bytes(4) + b"\x05\x05\x03\x00\x00\x00\x81\x20" + bytes(17)),
             "number of payload_lengths is not from 0 to 4096",

@@ -86,6 +86,12 @@ def test_complexity_names_the_model(lic: Lic) -> None:
     assert code == 0 and "997,379" in out and "4.25e9" in out
 
 
+def test_complexity_stands_beside_the_models_own_paper(lic: Lic) -> None:
+    code, out, _ = lic("complexity", "model=slowdic")
+    assert code == 0 and "Layers of slowdic" in out and "context" in out
+    assert "87,080" in out and "0.85 images/s" in out and "(Table" not in out
+
+
 def test_every_help_shows_an_example(lic: Lic) -> None:
     names = [command.name or command.callback.__name__.replace("_", "-") for command in commands()]
     code, out, _ = lic("--help")

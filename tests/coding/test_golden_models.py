@@ -31,11 +31,13 @@ MODELS: dict[str, dict[str, Any]] = {
     "baseline-1": {"name": "baseline", "kernel_size": 3, "width": 4},
     "hyperprior-1": {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 4},
     "scale_hyperprior-1": {"name": "scale_hyperprior", "width": 4, "bottleneck": 6},
+    "slowdic-1": {"name": "slowdic", "width": 4, "bottleneck": 6},
 }
 LATENTS = {
     "baseline-1": "12afcb1068aebe1fea6692e04369179c9a750815890688d50acca55e3fdc81eb",
     "hyperprior-1": "f67321f306000019ab5ac2760d0f74ac38636fdcd112f14cb2e912d4f4e855af",
     "scale_hyperprior-1": "1e1b6da71a62a5e3dfb421d7283a9403caad4067df2d3b3ed1f287e3442b603f",
+    "slowdic-1": "4ecce6684fe09f740d5f44794f27a024d3e9315d0da72a3174793203e6014ffd",
 }
 """SHA-256 of y_hat, float32, channel after channel: what makes a stream decodable on every machine."""
 
@@ -102,7 +104,7 @@ def _net(options: dict[str, Any]) -> CompressionModel:
         for transform in (getattr(net, part) for part in ("g_a", "h_a", "h_s") if hasattr(net, part)):
             [layer for layer in transform.children() if hasattr(layer, "weight")][-1].weight.mul_(16)
         for name, weight in net.named_parameters():
-            if name in ("entropy_parameters.0.weight", "entropy_parameters.2.weight"):  # 640 and 512
+            if name.startswith("entropy_parameters") and len(weight) in (640, 512) and weight.ndim == 4:
                 weight.copy_(weight[:8, :8].repeat(len(weight) // 8, weight.shape[1] // 8, 1, 1))
             weight.copy_((weight * 256).round() / 256)
         if "gaussian_conditional.scale_table" in net.state_dict():

@@ -38,7 +38,10 @@ def jpeg(quality: int) -> CodecInfo:
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """Write one run folder below ``tmp_path``; its images differ by ± 10 % in rate and ± 1 dB."""
+    """Write one run folder below ``tmp_path``; its images differ by ± 10 % in rate and ± 1 dB.
+
+    Learned codecs take 0.1 s to encode, 0.05 s of it in g_a, and 0.2 s to decode, 0.16 s of it in g_s.
+    """
 
     def make(
         run: str,
@@ -60,11 +63,12 @@ def make_run(tmp_path: Path) -> MakeRun:
             rate = bpp * (1 + 0.1 * sign)
             estimate = rate / 1.005 if codec.learned else math.nan
             size = int(rate * 40 * 24 / 8)
-            rows.append(Row(name, 40, 24, size, rate, estimate, psnr + sign, ms_ssim, db, 0.1, 0.2))
+            network = (0.05, 0.16) if codec.learned else ()
+            rows.append(Row(name, 40, 24, size, rate, estimate, psnr + sign, ms_ssim, db, 0.1, 0.2, *network))
             if pictures:
                 _write_picture(folder / ORIGINALS / f"{name}.png", i)
                 _write_picture(folder / RECONSTRUCTIONS / f"{name}.png", i)
-        Result(codec, data, tuple(rows)).save(folder / "test.json")
+        Result(codec, data, tuple(rows), threads=2).save(folder / "test.json")
         return folder
 
     return make

@@ -1,17 +1,23 @@
 import csv
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from skimage.metrics import peak_signal_noise_ratio
 
 from lic.coding.classical import PillowCodec
 from lic.coding.codec import CodecInfo, Encoded, FileCodec
+from lic.coding.learned import LearnedCodec
 from lic.data import ImageFolder, Pixels, read_image, write_png
 from lic.data.sources import ImageSet
 from lic.evaluation.evaluate import DecodingError, evaluate, evaluate_classical, some_pictures
 from lic.evaluation.result import RESULT_FILE, Result
+from lic.metrics.complexity import macs_per_pixel
+from lic.models import CompressionModel
 
 
 class Raw(FileCodec):
@@ -57,6 +63,20 @@ def test_a_decoder_that_finds_another_image_is_a_fault(images: ImageSet, tmp_pat
     with pytest.raises(DecodingError, match=r"a\.raw"):
         evaluate(Raw((20, 30), lie=True), images, tmp_path / "run", "noise")
     assert not (tmp_path / "run" / RESULT_FILE).exists()
+
+
+def test_the_network_alone_is_timed_within_coding(
+    images: ImageSet, tmp_path: Path, make_net: Callable[..., CompressionModel]
+) -> None:
+    codec = LearnedCodec(make_net(name="fastdic", bottleneck=12), CodecInfo("net", "", True, "fastdic"))
+    result = evaluate(codec, images, tmp_path / "learned", "noise", progress=False)
+    assert result.codec == replace(codec.info, macs=macs_per_pixel(codec.net))
+    assert result.threads == torch.get_num_threads()
+    for row in result.rows:
+        assert 0 < row.analysis_s < row.encode_s and row.synthesis_s > 0
+    classical = evaluate(PillowCodec("jpeg", 30), images, tmp_path / "jpeg", "noise", progress=False)
+    assert classical.codec.macs is None
+    assert all(math.isnan(row.analysis_s) and math.isnan(row.synthesis_s) for row in classical.rows)
 
 
 def test_psnr_is_that_of_the_decoded_file(images: ImageSet, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,25 @@ def test_the_target_counts_all_pixels_together_and_is_met_from_below() -> None:
         assert [row.ms_ssim for row in mixture.result.rows] == [
             (low, high)[model].rows[i].ms_ssim for i, model in enumerate(chosen)
         ]
+
+
+def test_every_model_encodes_and_one_decodes() -> None:
+    low, high = made_up([100], [0.9]), made_up([200], [0.95])
+    slow = replace(high.rows[0], encode_s=0.5, analysis_s=0.25, decode_s=3, synthesis_s=2)
+    fast = replace(low.rows[0], analysis_s=0.0625, synthesis_s=0.125)
+    one, other = replace(low, rows=(fast,), threads=2), replace(high, rows=(slow,), threads=2)
+    result = mix([one, other], 0.2, "psnr").result
+    (row,) = result.rows
+    assert (row.bytes, row.encode_s, row.analysis_s, row.decode_s, row.synthesis_s) == (
+        200,
+        0.6,
+        0.3125,
+        3,
+        2,
+    )
+    assert result.threads == 2
+    assert mix([one, replace(other, threads=1)], 0.2, "psnr").result.threads is None
+    assert math.isnan(mix([low, other], 0.2, "psnr").result.rows[0].analysis_s)
 
 
 def test_who_the_mixture_is() -> None:

@@ -88,7 +88,8 @@ def test_rd_csv(sweep: Path, make_run: MakeRun) -> None:
     rows = list(csv.DictReader(file.read_text("utf-8").splitlines()))
     assert ",".join(rows[0]) == (
         "curve,setting,model,upsample,lambda,distortion,parameters,data,images,"
-        "bpp,bpp_pooled,estimated_bpp,gap_percent,psnr,psnr_pooled,ms_ssim,ms_ssim_db,encode_s,decode_s,run"
+        "bpp,bpp_pooled,estimated_bpp,gap_percent,psnr,psnr_pooled,ms_ssim,ms_ssim_db,"
+        "encode_s,decode_s,analysis_s,synthesis_s,run"
     )
     by_run = {row["run"]: row for row in rows}
     assert len(by_run) == 6
@@ -97,8 +98,10 @@ def test_rd_csv(sweep: Path, make_run: MakeRun) -> None:
     assert first["images"] == "2" and float(first["bpp"]) == pytest.approx(0.2)
     assert float(first["gap_percent"]) == pytest.approx(0.5)
     assert float(first["psnr"]) == pytest.approx(29) and 28.8 < float(first["psnr_pooled"]) < 28.9
+    assert (first["analysis_s"], first["synthesis_s"]) == ("0.05", "0.16")
     classical = by_run["classical/jpeg-10"]
     assert (classical["estimated_bpp"], classical["gap_percent"], classical["lambda"]) == ("", "", "")
+    assert (classical["decode_s"], classical["analysis_s"], classical["synthesis_s"]) == ("0.2", "", "")
     lossless = by_run["=lossless, “quoted”"]
     assert (lossless["curve"], lossless["psnr"], lossless["psnr_pooled"]) == ('net "x", λ', "inf", "inf")
 

@@ -11,8 +11,9 @@ from playwright.sync_api import Browser, Dialog, Page, Request, ViewportSize, sy
 
 from lic.errors import UserError
 from lic.evaluation.report import write_report
+from lic.evaluation.result import CodecInfo
 
-from .conftest import MakeRun, learned
+from .conftest import MakeRun, jpeg, learned
 
 EVIL = ("<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "{{ 7 * 7 }} & “λ” 蜂 <b>")
 
@@ -51,6 +52,35 @@ def test_the_page_says_what_was_measured(sweep: Path) -> None:
     ):  # fmt: skip
         assert text in page, text
     assert re.search(r"BD-rate against JPEG: −\d+\.\d % on PSNR \(29\.0 to 32\.0 dB\)", page)
+
+
+def test_the_page_says_how_fast_networks_are(make_run: MakeRun, sweep: Path) -> None:
+    write_report([sweep], sweep / "report.html", "demo")
+    page = own_part(sweep / "report.html")
+    assert costs(page) == {
+        "resnet · subpixel": ["6\u202f000\u202f000", "–", "2", "20.00", "6.25", "10.00", "5.00", "0.40"]
+    }
+    assert "Paper, images/s" not in page and "GTX" not in page
+
+    fastdic = CodecInfo("fastdic (mse)", "λ = 5", True, "fastdic", parameters=4_280_972, macs=27_688)
+    make_run("sweep/fastdic", fastdic, 0.3, 30, images=("bee",))
+    write_report([sweep], sweep / "report.html", "demo")
+    page = own_part(sweep / "report.html")
+    assert [cells[-1] for cells in costs(page).values()] == ["1.85", "–"]
+    assert costs(page)["fastdic (mse) · photos"][1:3] == ["27.7", "2"]
+    assert "Paper, images/s" in page and "GTX 1080 Ti" in page
+
+
+def test_classical_codecs_have_no_network(make_run: MakeRun) -> None:
+    folder = make_run("run", jpeg(50), 1, 30)
+    write_report([folder], folder / "report.html", "one")
+    assert "kMAC/pixel" not in own_part(folder / "report.html")
+
+
+def costs(page: str) -> dict[str, list[str]]:
+    """The table of the card "Complexity": cells by curve."""
+    rows = re.findall(r'<tr><th scope="row"><span[^>]*></span>(.*?)</th>(.*?)</tr>', page)
+    return {name: re.findall("<td>(.*?)</td>", cells) for name, cells in rows}
 
 
 def test_undefined_bd_rates_are_said(make_run: MakeRun, sweep: Path) -> None:
@@ -169,6 +199,20 @@ def test_hover_and_legend(sweep: Path, visit: Callable[..., Page]) -> None:
 
 
 @pytest.mark.browser
+def test_complexity_scrolls_inside_its_card(sweep: Path, visit: Callable[..., Page]) -> None:
+    write_report([sweep], sweep / "report.html", "demo")
+    for width, scrolls in ((1280, False), (390, True)):
+        page = visit(sweep / "report.html", width)
+        region = page.locator(".scroll:has(.costs)")
+        assert region.evaluate("card => card.scrollWidth > card.clientWidth") == scrolls
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        edges = region.locator("thead tr").evaluate_all(
+            "rows => rows.map(row => row.lastElementChild.getBoundingClientRect().right)"
+        )
+        assert edges[0] == edges[1], "groups end where their columns end"
+
+
+@pytest.mark.browser
 def test_slider_menus_and_zoom(sweep: Path, visit: Callable[..., Page]) -> None:
     write_report([sweep], sweep / "report.html", "demo")
     page = visit(sweep / "report.html")
@@ -218,7 +262,7 @@ def test_hostile_names_are_shown_as_text(evil_sweep: Path, visit: Callable[..., 
     assert page.title() == tag and page.text_content("h1") == tag
     assert f"{tag} · {script}" in page.locator(".legend").inner_text()
     assert f"{tag} {script}" in page.locator(".failed").inner_text()
-    assert "evil <i>" in page.locator("table").inner_text()
+    assert "evil <i>" in page.locator("table").first.inner_text()
     scenes = page.locator("#image option").all_text_contents()
     assert f"{template} · {script}" in scenes
     page.select_option("#image", label=f"{template} · {script}")

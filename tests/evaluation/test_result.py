@@ -27,6 +27,20 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     assert repr(loaded.mean) == repr(saved.mean)
 
 
+def test_older_files_have_no_times_of_the_network(tmp_path: Path) -> None:
+    file = tmp_path / "test.json"
+    Result(replace(CODEC, macs=5), "photos", (replace(ROW, analysis_s=0.05, synthesis_s=0.1),), 2).save(file)
+    saved = Result.load(file)
+    assert (saved.threads, saved.codec.macs, saved.mean["synthesis_s"]) == (2, 5, 0.1)
+    content = json.loads(file.read_text("utf-8"))
+    del content["threads"], content["codec"]["macs"]
+    del content["rows"][0]["analysis_s"], content["rows"][0]["synthesis_s"]
+    file.write_text(json.dumps(content))
+    older = Result.load(file)
+    assert (older.threads, older.codec.macs) == (None, None)
+    assert math.isnan(older.mean["analysis_s"]) and math.isnan(older.rows[0].synthesis_s)
+
+
 def test_a_mean_leaves_out_what_is_not_finite() -> None:
     mean = result(ROW, replace(ROW, psnr=34.0), replace(ROW, psnr=math.inf)).mean
     assert mean["psnr"] == 32

@@ -1,4 +1,4 @@
-"""Every figure of Tables 8 and 9 of Cheng et al. 2019, from the live networks."""
+"""Every figure of Tables 8 and 9 of Cheng et al. 2019 and MACs of Cai et al. 2019, from live networks."""
 
 import csv
 from functools import cache
@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from lic.entropy import CausalConv
 from lic.evaluation.complexity import TABLE_9, is_as_printed, layer_table, network_table
-from lic.layers import conv, subpixel, tconv
-from lic.metrics.complexity import LayerCost, layer_costs
+from lic.layers import GDN, conv, subpixel, tconv
+from lic.metrics.complexity import LayerCost, layer_costs, macs_per_pixel
 from lic.models import build_model
 
 HYPERPRIOR_9: dict[str, Any] = {"name": "hyperprior", "kernel_size": 9}
@@ -80,6 +81,15 @@ def test_the_subpixel_totals_mix_two_rules() -> None:
         assert all(c.consistent_flops == c.flops for c in costs_of(row))
 
 
+def test_blocks_of_pixels_leave_no_layer_that_yields_the_image() -> None:
+    """The last sub-pixel convolution is then counted like the others, and all layers see a quarter."""
+    pixels, blocks = costs_of("SubPixel"), layer_costs(build_model("resnet3x3_4", pixel_unshuffle=2))
+    assert all(c.consistent_flops == c.flops for c in blocks)
+    same = [(a, b) for a, b in zip(pixels, blocks, strict=True) if a.kind and a.parameters == b.parameters]
+    assert len(same) == sum(1 for c in pixels if c.kind) - 3, "all but the first, its shortcut and the last"
+    assert all(4 * b.macs == a.macs for a, b in same)
+
+
 def test_aux_9_turns_four_5x5_layers_into_9x9() -> None:
     aux_5, aux_9 = costs_of("HyperPrior-9"), layer_costs(build_model(**HYPERPRIOR_9, aux_kernel_size=9))
     assert sum(c.parameters for c in aux_9) == 15_317_059
@@ -129,6 +139,40 @@ def test_real_macs_are_those_that_torch_counts() -> None:
     gdn = 2 * sum(8 * 8 * (64 // 2**k) ** 2 for k in (1, 2, 3))  # its 1x1 convolutions, which no table counts
     convolutions = counter.get_flop_counts()["Global"][torch.ops.aten.convolution] // 2
     assert sum(c.macs for c in layer_costs(net, side=64)) == convolutions - gdn
+
+
+@pytest.mark.parametrize(
+    ("model", "macs"),
+    [
+        ({"name": "scale_hyperprior"}, 87_080),
+        ({"name": "fastdic"}, 27_688),
+        ({"name": "fastdic", "drop": False}, 25_370),
+        ({"name": "scale_hyperprior", "width": 192, "bottleneck": 320}, 193_962),
+        ({"name": "fastdic", "width": 192, "bottleneck": 320}, 60_330),
+    ],
+)
+def test_macs_per_pixel_of_cai_2019(model: dict[str, Any], macs: int) -> None:
+    net = build_model(**model)
+    assert macs_per_pixel(net) == macs_per_pixel(net, net.downsampling) == macs
+
+
+def test_macs_per_pixel_of_slowdic_by_hand() -> None:
+    square = 192 * 192
+    transform = 25 * (3 * 192 / 4 + square / 16 + square / 64 + square / 256) + square * (
+        1 / 4 + 1 / 16 + 1 / 64
+    )
+    analysis = square * (9 / 256 + 25 / 1024 + 25 / 4096)
+    synthesis = square * (25 / 4096 + 1.5 * 25 / 1024 + 1.5 * 2 * 9 / 256)
+    context = 12 * 192 * 384 / 256  # of 25 positions the mask shows 12
+    parameters = (768 * 640 + 640 * 512 + 512 * 384) / 256
+    assert (
+        macs_per_pixel(build_model("slowdic")) == 2 * transform + analysis + synthesis + context + parameters
+    )
+
+
+@pytest.mark.parametrize(("layer", "macs"), [(CausalConv(3, 4), 12 * 3 * 4), (GDN(3), 3 * 3)])
+def test_macs_per_pixel_of_one_layer(layer: torch.nn.Module, macs: int) -> None:
+    assert macs_per_pixel(layer, side=8) == macs
 
 
 def test_counting_leaves_the_network_as_it_was() -> None:

@@ -1,0 +1,197 @@
+"""One picture for a page: a crop of an image, as several codecs leave it, side by side.
+
+Made as reports are, of the files that evaluations left. Text is drawn in Pillow's own font, so that the
+picture is the same on every machine; that font has no Greek.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from lic.data import Pixels, read_image
+from lic.errors import UserError
+from lic.evaluation.points import Point, number
+from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Row
+
+SIDE = 256
+"""Pixels of a default crop, and about those of an enlarged one."""
+_FONT_SIZE, _LINE, _GAP = 14, 18, 12
+_LETTER = 7.5  # pixels, the mean of a long line
+_SPELT = str.maketrans({"λ": "lambda", "−": "-", "–": "-", "∞": "inf"})
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One image of one point whose pixels evaluation kept: two PNG files."""
+
+    codec: CodecInfo
+    row: Row
+    original: Path
+    reconstruction: Path
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of an image, in pixels from its upper left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Crop":
+        """From ``X,Y,WIDTH,HEIGHT``.
+
+        Raises:
+            UserError: anything else, or an empty crop.
+        """
+        match = re.fullmatch(r"(\d{1,9}),(\d{1,9}),([1-9]\d{0,8}),([1-9]\d{0,8})", text, re.ASCII)
+        if not match:
+            raise UserError(
+                f"{text!r} is no crop; give X,Y,WIDTH,HEIGHT in whole pixels, as in 128,64,256,256."
+            )
+        return cls(*map(int, match.groups()))
+
+    @classmethod
+    def centre(cls, width: int, height: int) -> "Crop":
+        """The middle of an image: at most `SIDE` pixels a side."""
+        w, h = min(width, SIDE), min(height, SIDE)
+        return cls((width - w) // 2, (height - h) // 2, w, h)
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} at {self.x},{self.y}"
+
+    def of(self, image: Pixels) -> Pixels:
+        """This part of ``image``, in which it must lie."""
+        return image[self.y : self.y + self.height, self.x : self.x + self.width]
+
+
+def choose(points: Iterable[Point], image: str | None = None, bpp: float | None = None) -> list[Kept]:
+    """One reconstruction of one image per codec: classical codecs first, then the learned ones, by name.
+
+    Of several λ of a learned codec, the one whose file of this image is nearest to ``bpp``; by default to
+    the lowest rate that all of them have (the highest of their lowest). Of the qualities of a classical
+    codec, the one whose file is nearest in size to the mean of those. Without learned codecs the
+    classical ones follow their rule.
+
+    Args:
+        points: all settings of all codecs.
+        image: its name, without a suffix; by default the first of which all codecs kept the pixels.
+        bpp: bits per pixel.
+
+    Raises:
+        UserError: there is no such image of which all codecs kept the pixels.
+    """
+    points = list(points)
+    found = _find(points, image)
+    groups: dict[str, list[Kept]] = {}
+    for kept in sorted(found, key=lambda kept: (kept.codec.learned, kept.codec.curve, kept.row.bpp)):
+        groups.setdefault(kept.codec.curve, []).append(kept)
+    learned = [group for group in groups.values() if group[0].codec.learned]
+    leading = learned or list(groups.values())
+    rate = max(group[0].row.bpp for group in leading) if bpp is None else bpp
+    shown = [_nearest(group, rate) for group in leading]
+    if learned:
+        mean = fmean(kept.row.bpp for kept in shown)
+        shown = [_nearest(group, mean) for group in groups.values() if group not in learned] + shown
+    return shown
+
+
+def picture(shown: Sequence[Kept], crop: Crop | None = None) -> Pixels:
+    """The original and what the codecs made of it, with names and numbers below; the centre by default.
+
+    The numbers are those of the whole image. Crops smaller than `SIDE` are enlarged by a whole factor.
+
+    Raises:
+        UserError: the crop does not lie in the image, or the files are of different images.
+    """
+    original = _original(shown)
+    height, width = original.shape[:2]
+    crop = crop or Crop.centre(width, height)
+    name = shown[0].row.file
+    if crop.x + crop.width > width or crop.y + crop.height > height:
+        raise UserError(
+            f"The crop {crop} does not lie in {name}, which has {width}x{height} pixels; move it."
+        )
+    pixels = [crop.of(original), *(crop.of(read_image(kept.reconstruction)) for kept in shown)]
+    heads = ["Original", *(kept.codec.curve for kept in shown)]
+    tails = [(name, str(crop), "numbers: whole image"), *map(_numbers, shown)]
+    return _draw(pixels, heads, tails)
+
+
+def _find(points: Sequence[Point], image: str | None) -> list[Kept]:
+    """All that was kept of an image, of which every codec kept something."""
+    images: dict[tuple[str, str], list[Kept]] = {}
+    for point in points:
+        for row in point.result.rows:
+            files = [point.run / folder / f"{row.file}.png" for folder in (ORIGINALS, RECONSTRUCTIONS)]
+            if all(file.is_file() for file in files):
+                images.setdefault((point.result.data, row.file), []).append(
+                    Kept(point.result.codec, row, *files)
+                )
+    wanted = {point.result.codec.curve for point in points}
+    common = {key: found for key, found in images.items() if {kept.codec.curve for kept in found} == wanted}
+    names = list(dict.fromkeys(name for _, name in common))
+    if not names:
+        raise UserError(
+            f"There is no image of which all codecs kept the pixels ({'; '.join(sorted(wanted))}); evaluate "
+            "them on the same images, or name the folders of fewer codecs."
+        )
+    if image is not None and image not in names:
+        known = any(row.file == image for point in points for row in point.result.rows)
+        reason = "not all codecs kept the pixels of it" if known else "it is not among the images"
+        raise UserError(
+            f"{image} cannot be shown: {reason}; choose one of {', '.join(names)}. (An evaluation keeps four "
+            "images of its set; a folder of up to four it keeps whole.)"
+        )
+    return next(found for (_, name), found in common.items() if image in (None, name))
+
+
+def _nearest(group: Sequence[Kept], bpp: float) -> Kept:
+    return min(group, key=lambda kept: abs(kept.row.bpp - bpp))
+
+
+def _original(shown: Sequence[Kept]) -> Pixels:
+    """The image that all have coded."""
+    original = read_image(shown[0].original)
+    for kept in shown[1:]:
+        if not np.array_equal(read_image(kept.original), original):
+            raise UserError(
+                f"{shown[0].original} and {kept.original} are different images; compare codecs that were "
+                "evaluated on the same ones."
+            )
+    return original
+
+
+def _numbers(kept: Kept) -> tuple[str, ...]:
+    row = kept.row
+    quality = f"{number(row.psnr, 2)} dB PSNR, {number(row.ms_ssim, 4)} MS-SSIM"
+    return kept.codec.setting, f"{number(row.bpp, 4)} bpp", quality
+
+
+def _draw(pixels: Sequence[Pixels], heads: Sequence[str], tails: Sequence[tuple[str, ...]]) -> Pixels:
+    """A row of images, below each its head (in as many lines as it takes) and its tail, line by line."""
+    height, width = pixels[0].shape[:2]
+    zoom = max(1, round(SIDE / max(height, width)))
+    height, width = height * zoom, width * zoom
+    column = max(width, SIDE)
+    wrapped = [textwrap.wrap(head.translate(_SPELT), int(column / _LETTER)) for head in heads]
+    head_lines = max(map(len, wrapped))
+    lines = head_lines + max(map(len, tails))
+    size = (_GAP + len(pixels) * (column + _GAP), height + lines * _LINE + 3 * _GAP)
+    page = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(_FONT_SIZE)
+    for index, (crop, head, tail) in enumerate(zip(pixels, wrapped, tails, strict=True)):
+        left = _GAP + index * (column + _GAP)
+        page.paste(Image.fromarray(crop).resize((width, height), Image.Resampling.NEAREST), (left, _GAP))
+        top = height + 2 * _GAP
+        for line, text in [*enumerate(head), *enumerate(tail, head_lines)]:
+            draw.text((left, top + line * _LINE), text.translate(_SPELT), fill="black", font=font)
+    return np.asarray(page)
