@@ -25,7 +25,7 @@ from compressai.entropy_models import GaussianConditional
 
 from lic import allocator
 from lic.data import read_image
-from lic.models.hyperprior import HyperpriorCodec
+from lic.models.hyperprior import ContextFreeHyperprior
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def inside(model: Path, image: Path, compress: float, decompress: float) -> None
     """Print the shares of transforms and entropy coding, and the coder against CompressAI's."""
     codec = lic.load(model)
     net, pixels = codec.net, read_image(image)
-    assert isinstance(net, HyperpriorCodec), "a model with a hyperprior is needed"
+    assert isinstance(net, ContextFreeHyperprior), "a model with a hyperprior is needed"
     y = codec.analyze(pixels)
     payloads, y_hat = net.encode(y)
     size = tuple(side * net.stride for side in y.shape[2:])

@@ -111,8 +111,9 @@ def _composition_message(error: BaseException) -> str:
     if match := _NO_CHOICE.search(text):
         return f"The chosen model takes no {match[1]}=; leave the choice out or choose another model."
     if match := _NO_KEY.search(text):
-        if match[1] == "model.pixel_unshuffle":
-            return "The chosen model takes no pixel_unshuffle; model=fastdic is the scale hyperprior with it."
+        group, _, option = match[1].partition(".")
+        if group == "model" and option:
+            return f"The chosen model has no option {option!r}; see --help, or choose another model."
         return f"There is no option {match[1]!r}; see --help for those there are."
     if match := _NO_OPTION.search(text):
         choices = ", ".join(name for name in match[2].split() if not name.startswith("_"))

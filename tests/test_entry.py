@@ -146,10 +146,13 @@ def test_a_fault_of_ours_keeps_its_traceback() -> None:
     ("overrides", "sentence"),
     [
         (["lamda=5"], "There is no option 'lamda'; see --help for those there are."),
-        (["model.kernal_size=5"], "There is no option 'model.kernal_size'; see --help for those there are."),
+        (
+            ["model.kernal_size=5"],
+            "The chosen model has no option 'kernal_size'; see --help, or choose another model.",
+        ),
         (
             ["model=scale_hyperprior", "model.pixel_unshuffle=2"],
-            "The chosen model takes no pixel_unshuffle; model=fastdic is the scale hyperprior with it.",
+            "The chosen model has no option 'pixel_unshuffle'; see --help, or choose another model.",
         ),
         (["model=nosuch"], "There is no model=nosuch; choose one of baseline, fastdic, hyperprior"),
     ],

@@ -79,7 +79,7 @@ class LearnedCodec(FileCodec):
         return Encoded(
             stream.pack(),
             reconstruct=lambda: self._synthesize(y_hat, (height, width)),
-            estimate_bits=lambda: self._estimate_bits(y),
+            estimate_bits=lambda: self._estimate_bits(y, y_hat),
             analysis_s=analysis_s,
         )
 
@@ -153,9 +153,8 @@ class LearnedCodec(FileCodec):
         return margin(net.g_a, 3, net.stride), margin(net.g_s, net.channels, 1)
 
     @torch.inference_mode()
-    def _estimate_bits(self, y: Tensor) -> float:
-        _, bits = self.net.bottleneck(y)
-        return math.fsum(b.item() for b in bits.values())
+    def _estimate_bits(self, y: Tensor, y_hat: Tensor) -> float:
+        return math.fsum(bits.item() for bits in self.net.coded_bits(y, y_hat).values())
 
 
 def fingerprint(net: CompressionModel) -> bytes:

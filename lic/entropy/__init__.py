@@ -1,6 +1,6 @@
 """What surrounds CompressAI's entropy models."""
 
-from lic.entropy.context import NEIGHBOURS, CausalConv, Order, Scan, neighbours, raster, wavefronts
+from lic.entropy.context import NEIGHBOURS, ORDERS, CausalConv, Order, Scan, raster, wavefronts
 from lic.entropy.integer import IntegerNetwork
 from lic.entropy.models import (
     EntropyBottleneck,
@@ -14,6 +14,7 @@ from lic.entropy.tables import TableError, load_tables, tables, update_tables
 
 __all__ = [
     "NEIGHBOURS",
+    "ORDERS",
     "CausalConv",
     "EntropyBottleneck",
     "GaussianConditional",
@@ -24,7 +25,6 @@ __all__ = [
     "bands",
     "is_quantile",
     "load_tables",
-    "neighbours",
     "quantile_loss",
     "raster",
     "tables",

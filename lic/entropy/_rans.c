@@ -120,7 +120,7 @@ static Outcome decode_symbol(Decoder *coder, const Tables *tables, const uint16_
     if (index < 0 || index >= tables->count)
         return BAD_INDEX;
     const int32_t *cdf = (const int32_t *)tables->cdf.buf + index * tables->columns;
-    int32_t escape = ((const int32_t *)tables->length.buf)[index] - 2;
+    int64_t escape = (int64_t)((const int32_t *)tables->length.buf)[index] - 2;
     uint32_t where = coder->state & ((1 << PRECISION) - 1);
     int32_t found = lookup[index * BUCKETS + (where >> BUCKET)];
     if (found > escape || escape + 1 >= tables->columns)

@@ -18,7 +18,7 @@ Order = Callable[[int, int], tuple[Tensor, list[int]]]
 class CausalConv(MaskedConv2d):
     """The context model of Minnen et al. 2018: a 5x5 convolution that sees what a raster scan has passed.
 
-    Coding evaluates it where it is needed, as a 1x1 convolution of the `neighbours`.
+    Coding evaluates it where it is needed, as a 1x1 convolution of a position's `NEIGHBOURS`.
     """
 
     def __init__(self, c_in: int, c_out: int):
@@ -34,13 +34,6 @@ class CausalConv(MaskedConv2d):
         return taps.transpose(1, 2).reshape(self.out_channels, -1, 1, 1)
 
 
-def neighbours(y: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, 12·C, H, W]: what a `CausalConv` sees at each position, zero outside."""
-    count, channels, height, width = y.shape
-    taps = F.unfold(y, 2 * _REACH + 1, padding=_REACH).view(count, channels, -1, height, width)
-    return taps[:, :, :NEIGHBOURS].transpose(1, 2).flatten(1, 2)
-
-
 def raster(height: int, width: int) -> tuple[Tensor, list[int]]:
     """Row after row, one position a step: the order of Minnen et al. and of CompressAI."""
     return torch.arange(height * width), [1] * (height * width)
@@ -54,6 +47,10 @@ def wavefronts(height: int, width: int) -> tuple[Tensor, list[int]]:
     """
     time = (torch.arange(width) + (_REACH + 1) * torch.arange(height)[:, None]).flatten()
     return time.argsort(stable=True), time.bincount().tolist()
+
+
+ORDERS: tuple[Order, ...] = (raster, wavefronts)
+"""By the mode of a stream."""
 
 
 class Scan:

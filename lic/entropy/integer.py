@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lic.entropy.context import CausalConv
+from lic.entropy.context import NEIGHBOURS, CausalConv
 from lic.entropy.models import UNIT
 from lic.entropy.tables import Tabled, TableError, check_shape, in_fast_layout, register_tables
 from lic.errors import UserError
@@ -42,7 +42,8 @@ class IntegerNetwork(Tabled, nn.Module):
     and what lies beyond is clamped. docs/streams.md has what it costs in rate.
 
     The layers stay where they are registered; their weights are read when tables are derived. A
-    `CausalConv` takes the neighbours of each position, 12·C channels, in place of the C of its own.
+    `CausalConv` takes the 12·C channels of a position's neighbours when it is evaluated, see `Scan`, and
+    ordinary samples with C channels.
     """
 
     def __init__(self, samples: Callable[[], Sequence[Tensor]], *layers: nn.Module):
@@ -95,9 +96,8 @@ class IntegerNetwork(Tabled, nn.Module):
             self._set(f"high_{i}", steps.high)
             self._set(f"weight_{i}", steps.weight)
             self._set(f"bias_{i}", steps.bias)
-            inputs = [
-                F.leaky_relu(_convolve(layer, x, _weight(layer), layer.bias), next_slope) for x in inputs
-            ]
+            if i + 1 < len(self._layers):
+                inputs = [F.leaky_relu(layer(x), next_slope) for x in inputs]
             step, slope = steps.outputs, next_slope
         self._set("multiplier_out", step / UNIT)
 
@@ -111,9 +111,14 @@ class IntegerNetwork(Tabled, nn.Module):
             for name in ("low", "high", "multiplier"):
                 check_shape(f"{name}_{i}", tables[f"{name}_{i}"], (shape[_input_axis(layer)],))
             sums = _largest_sum(layer, weight.double(), low.double(), high.double()) + bias.double().abs()
+            multiplier = tables[f"multiplier_{i}"]
+            if not (multiplier.isfinite() & (multiplier > 0)).all():
+                raise TableError(f"The multipliers of layer {i} are not positive numbers.")
             if (low > 0).any() or (high < 0).any() or (sums >= _LIMIT).any():
                 raise TableError(f"The integers of layer {i} do not keep its sums exact.")
         check_shape("multiplier_out", tables["multiplier_out"], (self._layers[-1][0].out_channels,))
+        if not tables["multiplier_out"].isfinite().all():
+            raise TableError("The multipliers of the outputs are not numbers.")
 
     def _each_channel(self, name: str) -> Tensor:
         return self.get_buffer(name).view(1, -1, 1, 1)
@@ -149,6 +154,8 @@ class _Steps:
         least = _FLOOR * torch.maximum(high, -low).max().clamp_min(_TINY)
         high, low = high.clamp_min(least), low.clamp_max(-slope * least)  # rectified: > -slope·x
         energy = x.square().mean(1).clamp_min((0.1 * least) ** 2)
+        if isinstance(layer, CausalConv):
+            low, high, energy = (statistic.repeat(NEIGHBOURS) for statistic in (low, high, energy))
 
         weight = _weight(layer).double()
         bias = torch.zeros(layer.out_channels).double() if layer.bias is None else layer.bias.double()

@@ -18,6 +18,7 @@ from lic.errors import UserError
 UNIT = 2.0**-12
 """Means and scales are integer multiples of this when coding."""
 
+_LARGEST_SCALE = 256  # of the tables of Ballé et al.
 _LARGEST = 2**24  # integers up to here are exact in float32; the range coder holds 32 bits
 _PRECISION = 16  # bits of a probability
 _BAND = 1 << 21  # symbols that are coded together
@@ -29,13 +30,13 @@ def total_bits(likelihoods: Tensor) -> Tensor:
     return -likelihoods.log2().flatten(1).sum(1)
 
 
-def bands(channels: int, height: int, width: int) -> Iterator[slice]:
+def bands(channels: int, height: int, width: int, least: int = _BAND_ROWS) -> Iterator[slice]:
     """The rows of a latent that are coded together: about two million symbols, whatever the image.
 
     Each band is a payload of its own, so that coding takes no more memory for a larger image. A latent of
-    up to 6 megapixels' image is one band.
+    up to 6 megapixels' image is one band. ``least`` rows, a multiple of 4, are together in any case.
     """
-    rows = max(_BAND // (channels * width) // _BAND_ROWS, 1) * _BAND_ROWS
+    rows = max(_BAND // (channels * width) // _BAND_ROWS * _BAND_ROWS, least)
     return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
 
 
@@ -214,8 +215,8 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
         super().check_tables(tables)
         bounds = tables["_scale_bounds"]
         check_shape("_scale_bounds", bounds, (self._tables_needed() - 1,))
-        if not (bounds.diff() > 0).all():
-            raise TableError("The bounds between the tables of scales do not rise.")
+        if not (bounds[1:] > bounds[:-1]).all() or bounds[0] < 0 or bounds[-1] > _LARGEST_SCALE / UNIT:
+            raise TableError("The bounds between the tables of scales do not rise from 0 to 256.")
 
     def _tables_needed(self) -> int:
         return len(self.scale_table)

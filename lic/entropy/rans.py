@@ -20,7 +20,7 @@ try:
 except ImportError:  # no compiler when lic was installed
     _rans = None  # type: ignore[assignment]
     logging.getLogger(__name__).warning(
-        "The compiled range coder is missing; coding is several times slower."
+        "The compiled range coder is missing; coding is several times slower, that of slowdic many times."
     )
 
 _INITIAL_STATE = 1 << 31  # of the encoder; the decoder ends with it

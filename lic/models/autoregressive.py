@@ -10,15 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from lic.entropy import (
+    ORDERS,
     CausalConv,
     EntropyBottleneck,
     GaussianConditional,
     IntegerNetwork,
-    Order,
     Scan,
-    neighbours,
-    total_bits,
-    wavefronts,
 )
 from lic.layers import GDN, conv, depth_to_space, space_to_depth, tconv
 from lic.models.base import check_width
@@ -52,8 +49,8 @@ class JointAutoregressive(HyperpriorCodec):
         UserError: an odd width or bottleneck, a block other than 1, 2 or 4.
     """
 
-    mode = 1
-    order: Order
+    mode = 1  # wavefronts; 0, a raster scan, finds the same y_hat in many more steps
+    least_rows = 32  # a wavefront has as many positions at most
 
     def __init__(self, width: int = 192, bottleneck: int = 192, pixel_unshuffle: int = 1):
         super().__init__(pixel_unshuffle)
@@ -61,7 +58,7 @@ class JointAutoregressive(HyperpriorCodec):
         check_width("model.bottleneck", bottleneck)
         r, n, m = pixel_unshuffle, width, bottleneck
         image = 3 * r * r
-        self.channels, self.order = m, wavefronts
+        self.channels = m
         self.g_a = nn.Sequential(
             *space_to_depth(r),
             conv(image, n, 5, stride=2),
@@ -107,26 +104,17 @@ class JointAutoregressive(HyperpriorCodec):
         self.entropy_bottleneck = EntropyBottleneck(n, filters=(3, 3, 3, 3))
         self.gaussian_conditional = GaussianConditional()
         self.psi = IntegerNetwork(self.entropy_bottleneck.samples, *self.h_s)
-        self.phi = IntegerNetwork(self._neighbour_samples, self.context_prediction)
+        self.phi = IntegerNetwork(self._context_samples, self.context_prediction)
         self.moments = IntegerNetwork(self._parameter_samples, *self.entropy_parameters)
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         """See `HyperpriorCodec.hyper_analysis`."""
         return self.h_a(y)
 
-    def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
-        """The psi of z_hat, in floating point."""
-        return self.h_s(z_hat)
-
-    def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """See `HyperpriorCodec.split`."""
-        scales, means = parameters.chunk(2, dim=1)
-        return means, scales
-
     def predict(self, z_hat: Tensor, y_hat: Tensor) -> tuple[Tensor, Tensor]:
         """See `HyperpriorCodec.predict`; all positions at once, which decoding cannot do."""
-        psi, phi = self.hyper_synthesis(z_hat), self.context_prediction(y_hat)
-        return self.split(self.entropy_parameters(torch.cat([psi, phi], 1)))
+        psi, phi = self.h_s(z_hat), self.context_prediction(y_hat)
+        return _split(self.entropy_parameters(torch.cat([psi, phi], 1)))
 
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """See `CompressionModel.bottleneck`.
@@ -134,15 +122,12 @@ class JointAutoregressive(HyperpriorCodec):
         In evaluation the context is that of round(y), all at once, as in CompressAI. The coded y_hat,
         round(y - means) + means, would need the steps of coding.
         """
-        z_hat, p_z = self.entropy_bottleneck(self.hyper_analysis(y))
         y_hat = self.gaussian_conditional.quantize(y.float(), "noise" if self.training else "dequantize")
-        means, scales = self.predict(z_hat, y_hat)
-        _, p_y = self.gaussian_conditional(y, means, scales)
-        return y_hat, {"y": total_bits(p_y), "z": total_bits(p_z)}
+        return y_hat, self.coded_bits(y, y_hat)
 
     def encode_rows(self, rows: slice, y: Tensor, z_hat: Tensor, y_hat: Tensor) -> bytes:
         """See `HyperpriorCodec.encode_rows`."""
-        scan = Scan(y_hat, rows, self.order)
+        scan = Scan(y_hat, rows, ORDERS[self.mode])
         wanted = scan.in_order(y[:, :, rows])
         symbols, indexes = [], []
         for step, means, scales in self._steps(scan, z_hat, rows):
@@ -155,7 +140,7 @@ class JointAutoregressive(HyperpriorCodec):
 
     def decode_rows(self, rows: slice, payload: bytes, z_hat: Tensor, y_hat: Tensor) -> None:
         """See `HyperpriorCodec.decode_rows`."""
-        scan = Scan(y_hat, rows, self.order)
+        scan = Scan(y_hat, rows, ORDERS[self.mode])
         decoder = self.gaussian_conditional.decoder(payload, y_hat[:, :, rows].numel())
         for step, means, scales in self._steps(scan, z_hat, rows):
             scan.put(step, decoder.decode(self.gaussian_conditional.indexes(scales)) + means)
@@ -166,7 +151,7 @@ class JointAutoregressive(HyperpriorCodec):
         psi = scan.in_order(self.psi(z_hat, rows))
         for step in scan:
             phi = self.phi(scan.neighbours(step))
-            yield step, *self.split(self.moments(torch.cat([psi[..., step], phi], 1)))
+            yield step, *_split(self.moments(torch.cat([psi[..., step], phi], 1)))
 
     def _samples(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Random z_hat and y_hat that the model itself makes up, of the distributions that it predicts."""
@@ -180,8 +165,14 @@ class JointAutoregressive(HyperpriorCodec):
                 y_hat = means + (noise * scales.clamp_min(0)).round()
             yield z_hat, y_hat
 
-    def _neighbour_samples(self) -> list[Tensor]:
-        return [neighbours(y_hat) for _, y_hat in self._samples()]
+    def _context_samples(self) -> list[Tensor]:
+        return [y_hat for _, y_hat in self._samples()]
 
     def _parameter_samples(self) -> list[Tensor]:
         return [torch.cat([self.h_s(z), self.context_prediction(y)], 1) for z, y in self._samples()]
+
+
+def _split(parameters: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and scales; CompressAI's network has them the other way round."""
+    scales, means = parameters.chunk(2, dim=1)
+    return means, scales

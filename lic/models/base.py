@@ -52,6 +52,10 @@ class CompressionModel(nn.Module, ABC):
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """What passes: noisy (training) or rounded (evaluation) ``y_hat``, and each latent's bits [N]."""
 
+    def coded_bits(self, y: Tensor, y_hat: Tensor) -> dict[str, Tensor]:
+        """Each latent's bits [N] that the likelihoods promise for y, when it is coded as ``y_hat``."""
+        return self.bottleneck(y)[1]
+
     @abstractmethod
     def encode(self, y: Tensor) -> tuple[list[bytes], Tensor]:
         """Code y = g_a(x) of one image: the payloads of a stream, and y_hat, float32."""

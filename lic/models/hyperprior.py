@@ -14,6 +14,72 @@ from lic.models.base import CompressionModel, Size, check_kernel_size, check_wid
 class HyperpriorCodec(CompressionModel):
     """Coding of y with a hyperprior: what all such codecs share.
 
+    ``z = hyper_analysis(y)`` is coded with a factorized prior, then y band by band, with the normal
+    distributions that a subclass derives from z_hat and, if it has a context, from the y_hat known so far.
+    Training and estimates `predict` them in floating point. Coding derives them in integer arithmetic,
+    because the decoder must find the encoder's means and scales exactly.
+    """
+
+    downsampling = 64
+    least_rows = 4  # of a band of y, where it is not the last; a multiple of 4
+
+    h_a: nn.Module
+    h_s: nn.Module
+    entropy_bottleneck: EntropyBottleneck
+    gaussian_conditional: GaussianConditional
+
+    @abstractmethod
+    def hyper_analysis(self, y: Tensor) -> Tensor:
+        """The z of y."""
+
+    @abstractmethod
+    def predict(self, z_hat: Tensor, y_hat: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and scales of y in floating point; a context, where there is one, sees ``y_hat``."""
+
+    @abstractmethod
+    def encode_rows(self, rows: slice, y: Tensor, z_hat: Tensor, y_hat: Tensor) -> bytes:
+        """The payload of some rows of y, whose y_hat is written to ``y_hat``; those above are known."""
+
+    @abstractmethod
+    def decode_rows(self, rows: slice, payload: bytes, z_hat: Tensor, y_hat: Tensor) -> None:
+        """Write to ``y_hat`` the rows of a payload that `encode_rows` made."""
+
+    def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `CompressionModel.bottleneck`."""
+        return self._pass(y, y)
+
+    def coded_bits(self, y: Tensor, y_hat: Tensor) -> dict[str, Tensor]:
+        """See `CompressionModel.coded_bits`."""
+        return self._pass(y, y_hat)[1]
+
+    def encode(self, y: Tensor) -> tuple[list[bytes], Tensor]:
+        """The payloads of z, then those of y given z."""
+        payloads, z_hat = self.entropy_bottleneck.compress(self.hyper_analysis(y))
+        y_hat = torch.empty_like(y, dtype=torch.float32)
+        for rows in bands(*y.shape[1:], self.least_rows):
+            payloads.append(self.encode_rows(rows, y, z_hat, y_hat))
+        return payloads, y_hat
+
+    def decode(self, payloads: Iterator[bytes], size: Size) -> Tensor:
+        """See `CompressionModel.decode`."""
+        height, width = (side // self.downsampling for side in size)
+        z_hat = self.entropy_bottleneck.decompress(payloads, (height, width))
+        y_size = (size[0] // self.stride, size[1] // self.stride)
+        y_hat = torch.empty(1, self.channels, *y_size, dtype=torch.float32)
+        for rows in bands(*y_hat.shape[1:], self.least_rows):
+            self.decode_rows(rows, next(payloads), z_hat, y_hat)
+        return y_hat
+
+    def _pass(self, y: Tensor, context: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        z_hat, p_z = self.entropy_bottleneck(self.hyper_analysis(y))
+        means, scales = self.predict(z_hat, context)
+        y_hat, p_y = self.gaussian_conditional(y, means, scales)
+        return y_hat, {"y": total_bits(p_y), "z": total_bits(p_z)}
+
+
+class ContextFreeHyperprior(HyperpriorCodec):
+    """Given z, all of y is known at once.
+
     ::
 
               ┌─────┐  y                    ┌───┐  y_hat  ┌─────┐
@@ -28,21 +94,10 @@ class HyperpriorCodec(CompressionModel):
                      └───┘
                entropy_bottleneck
 
-    Training differentiates the hyper-synthesis as it is. Coding evaluates ``moments``, the same layers in
-    integer arithmetic, because the decoder must find the encoder's means and scales exactly.
+    ``moments`` are the layers of the hyper-synthesis in integer arithmetic.
     """
 
-    downsampling = 64
-
-    h_a: nn.Module
-    h_s: nn.Module
-    entropy_bottleneck: EntropyBottleneck
-    gaussian_conditional: GaussianConditional
     moments: IntegerNetwork
-
-    @abstractmethod
-    def hyper_analysis(self, y: Tensor) -> Tensor:
-        """The z of y."""
 
     @abstractmethod
     def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
@@ -53,47 +108,22 @@ class HyperpriorCodec(CompressionModel):
         """Means and scales of y among the outputs of `hyper_synthesis` or ``moments``."""
 
     def predict(self, z_hat: Tensor, y_hat: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and scales of y in floating point; a context, where there is one, sees ``y_hat``."""
+        """See `HyperpriorCodec.predict`."""
         return self.split(self.hyper_synthesis(z_hat))
 
-    def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `CompressionModel.bottleneck`."""
-        z_hat, p_z = self.entropy_bottleneck(self.hyper_analysis(y))
-        means, scales = self.predict(z_hat, y)
-        y_hat, p_y = self.gaussian_conditional(y, means, scales)
-        return y_hat, {"y": total_bits(p_y), "z": total_bits(p_z)}
-
-    def encode(self, y: Tensor) -> tuple[list[bytes], Tensor]:
-        """The payloads of z, then those of y given z."""
-        payloads, z_hat = self.entropy_bottleneck.compress(self.hyper_analysis(y))
-        y_hat = torch.empty_like(y, dtype=torch.float32)
-        for rows in bands(*y.shape[1:]):
-            payloads.append(self.encode_rows(rows, y, z_hat, y_hat))
-        return payloads, y_hat
-
-    def decode(self, payloads: Iterator[bytes], size: Size) -> Tensor:
-        """See `CompressionModel.decode`."""
-        height, width = (side // self.downsampling for side in size)
-        z_hat = self.entropy_bottleneck.decompress(payloads, (height, width))
-        y_size = (size[0] // self.stride, size[1] // self.stride)
-        y_hat = torch.empty(1, self.channels, *y_size, dtype=torch.float32)
-        for rows in bands(*y_hat.shape[1:]):
-            self.decode_rows(rows, next(payloads), z_hat, y_hat)
-        return y_hat
-
     def encode_rows(self, rows: slice, y: Tensor, z_hat: Tensor, y_hat: Tensor) -> bytes:
-        """The payload of some rows of y, whose y_hat is written to ``y_hat``; those above are known."""
+        """See `HyperpriorCodec.encode_rows`."""
         means, scales = self.split(self.moments(z_hat, rows))
         payload, y_hat[:, :, rows] = self.gaussian_conditional.compress(y[:, :, rows], means, scales)
         return payload
 
     def decode_rows(self, rows: slice, payload: bytes, z_hat: Tensor, y_hat: Tensor) -> None:
-        """Write to ``y_hat`` the rows of a payload that `encode_rows` made."""
+        """See `HyperpriorCodec.decode_rows`."""
         means, scales = self.split(self.moments(z_hat, rows))
         y_hat[:, :, rows] = self.gaussian_conditional.decompress(payload, means, scales)
 
 
-class MeanScaleHyperprior(HyperpriorCodec):
+class MeanScaleHyperprior(ContextFreeHyperprior):
     """A mean-and-scale hyperprior (Minnen et al. 2018, without context): y is rounded around its mean.
 
     The hyper-synthesis is h_s followed by a net of 1x1 convolutions, ``entropy_parameters``. Cheng et al.
@@ -124,11 +154,11 @@ class MeanScaleHyperprior(HyperpriorCodec):
         return self.h_a(y)
 
     def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
-        """See `HyperpriorCodec.hyper_synthesis`."""
+        """See `ContextFreeHyperprior.hyper_synthesis`."""
         return self.entropy_parameters(self.h_s(z_hat))
 
     def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """See `HyperpriorCodec.split`."""
+        """See `ContextFreeHyperprior.split`."""
         means, scales = parameters.chunk(2, dim=1)
         return means, scales
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from lic.entropy import EntropyBottleneck, GaussianConditional, IntegerNetwork
 from lic.layers import GDN, conv, depth_to_space, space_to_depth, tconv
 from lic.models.base import check_block, check_flag, check_width
-from lic.models.hyperprior import HyperpriorCodec
+from lic.models.hyperprior import ContextFreeHyperprior
 
 
-class _ScaleOnly(HyperpriorCodec):
+class _ScaleOnly(ContextFreeHyperprior):
     """y ~ N(0, scale²): the hyper path of both networks, from |y| to the scales."""
 
     def __init__(self, width: int, bottleneck: int, pixel_unshuffle: int = 1):
@@ -48,11 +48,11 @@ class _ScaleOnly(HyperpriorCodec):
         return self.h_a(y.abs())
 
     def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
-        """See `HyperpriorCodec.hyper_synthesis`."""
+        """See `ContextFreeHyperprior.hyper_synthesis`."""
         return self.h_s(z_hat)
 
     def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """See `HyperpriorCodec.split`."""
+        """See `ContextFreeHyperprior.split`."""
         return torch.zeros_like(parameters), parameters
 
 

@@ -1,6 +1,9 @@
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from lic.entropy import EntropyBottleneck, GaussianConditional
 
@@ -18,3 +21,14 @@ def net() -> Net:
     """Fresh, without tables."""
     torch.manual_seed(0)
     return Net()
+
+
+@pytest.fixture
+def neighbours() -> Callable[[Tensor], Tensor]:
+    """[1, C, H, W] -> [1, 12·C, H, W]: what a causal 5x5 mask sees of each position, zero outside."""
+
+    def gather(y: Tensor) -> Tensor:
+        taps = F.unfold(y, 5, padding=2).view(y.shape[1], 25, *y.shape[2:])
+        return taps[:, :12].transpose(0, 1).flatten(0, 1)[None]
+
+    return gather

@@ -1,11 +1,14 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
 from compressai.layers import MaskedConv2d
 from torch import Tensor
 
-from lic.entropy import CausalConv, Order, Scan, neighbours, raster, wavefronts
+from lic.entropy import CausalConv, Order, Scan, raster, wavefronts
 
+Neighbours = Callable[[Tensor], Tensor]
 SIZES = [(32, 48), (48, 32), (1, 1), (1, 9), (9, 1), (4, 4), (2, 7)]
 
 
@@ -30,7 +33,9 @@ def test_it_is_compressais_masked_convolution(context: CausalConv, y: Tensor) ->
 
 
 @torch.no_grad()
-def test_as_a_pointwise_convolution_of_neighbours(context: CausalConv, y: Tensor) -> None:
+def test_as_a_pointwise_convolution_of_neighbours(
+    context: CausalConv, y: Tensor, neighbours: Neighbours
+) -> None:
     pointwise = F.conv2d(neighbours(y), context.pointwise_weight(), context.bias)
     torch.testing.assert_close(pointwise, context(y))
 
@@ -64,7 +69,9 @@ def test_a_kodak_latent_takes_141_steps() -> None:
 
 @pytest.mark.parametrize("order", [raster, wavefronts])
 @pytest.mark.parametrize("rows", [slice(0, 7), slice(0, 1), slice(1, 7), slice(4, 7), slice(6, 7)])
-def test_a_scan_shows_the_neighbours_that_the_whole_latent_has(y: Tensor, order: Order, rows: slice) -> None:
+def test_a_scan_shows_the_neighbours_that_the_whole_latent_has(
+    y: Tensor, order: Order, rows: slice, neighbours: Neighbours
+) -> None:
     expected = neighbours(y)[:, :, rows]
     y_hat = y.clone()
     y_hat[:, :, rows] = torch.nan  # what is not coded yet

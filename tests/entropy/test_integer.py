@@ -14,7 +14,6 @@ from lic.entropy import (
     TableError,
     integer,
     load_tables,
-    neighbours,
     tables,
     update_tables,
 )
@@ -178,6 +177,10 @@ def test_tables_are_integers_that_another_net_can_take(net: Net, z_hat: Tensor) 
         ("high_2", lambda t: t * 0 + 2**31 - 1, "layer 2 do not"),
         ("low_2", lambda t: t * 0 + 5, "layer 2 do not"),
         ("bias_0", lambda t: t * 0 + 2**24, "layer 0 do not"),
+        ("multiplier_1", lambda t: t * 0, "multipliers of layer 1 are not positive"),
+        ("multiplier_1", lambda t: -t, "multipliers of layer 1 are not positive"),
+        ("multiplier_3", lambda t: t * torch.inf, "multipliers of layer 3 are not positive"),
+        ("multiplier_out", lambda t: t * torch.nan, "multipliers of the outputs"),
         ("weight_0", lambda t: t.float(), "holds torch.float32"),
     ],
 )
@@ -227,12 +230,12 @@ def test_weights_that_are_not_numbers_are_refused(net: Net) -> None:
         update_tables(net)
 
 
-def test_a_causal_convolution_takes_neighbours() -> None:
+def test_a_causal_convolution_takes_neighbours(neighbours: Callable[[Tensor], Tensor]) -> None:
     torch.manual_seed(0)
     prior, context = EntropyBottleneck(6), CausalConv(6, 4)
     net = nn.Module()
     net.prior, net.context = prior, context
-    net.exact = IntegerNetwork(lambda: [neighbours(z_hat) for z_hat in prior.samples()], context)
+    net.exact = IntegerNetwork(prior.samples, context)
     update_tables(net.eval())
     z_hat = prior.sample((1, 9, 7), torch.Generator().manual_seed(1))
     expected = context(z_hat)
