@@ -56,7 +56,7 @@ class HyperpriorCodec(CompressionModel):
         """The payloads of z, then those of y given z."""
         payloads, z_hat = self.entropy_bottleneck.compress(self.hyper_analysis(y))
         y_hat = torch.empty_like(y, dtype=torch.float32)
-        for rows in bands(*y.shape[1:], self.least_rows):
+        for rows in bands(*y.shape[1:], least=self.least_rows):
             payloads.append(self.encode_rows(rows, y, z_hat, y_hat))
         return payloads, y_hat
 
@@ -66,7 +66,7 @@ class HyperpriorCodec(CompressionModel):
         z_hat = self.entropy_bottleneck.decompress(payloads, (height, width))
         y_size = (size[0] // self.stride, size[1] // self.stride)
         y_hat = torch.empty(1, self.channels, *y_size, dtype=torch.float32)
-        for rows in bands(*y_hat.shape[1:], self.least_rows):
+        for rows in bands(*y_hat.shape[1:], least=self.least_rows):
             self.decode_rows(rows, next(payloads), z_hat, y_hat)
         return y_hat
 

@@ -117,7 +117,7 @@ def _code(net: JointAutoregressive, y: Tensor, mode: int) -> tuple[list[bytes], 
     payloads, y_hat = net.encode(y)
     hook.remove()
     assert torch.equal(net.decode(iter(payloads), (y.shape[2] * 16, y.shape[3] * 16)), y_hat)
-    parts = bands(*y.shape[1:], net.least_rows)
+    parts = bands(*y.shape[1:], least=net.least_rows)
     places = [order(part.stop - part.start, y.shape[3])[0] + part.start * y.shape[3] for part in parts]
     return payloads, y_hat, torch.cat(seen, 3)[0, :, 0, torch.cat(places).argsort()]
 
