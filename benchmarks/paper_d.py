@@ -2,7 +2,8 @@
 
 python benchmarks/paper_d.py [IMAGE ...] [--threads 1 2] [--networks fastdic slowdic] [--high-rate]
 
-The networks have full width, random weights, and latents that code to about 1 bpp (see `calibrated`).
+The networks have full width, random weights, and latents that code to about 1 bpp (see `calibrated`; that of
+fastdic-keep, whose y has a quarter of the positions, to a quarter of it).
 They take turns, and each figure is the median of some rounds. "Network" is g_a from the pixels and g_s to
 the pixels; "file" is from the pixels to the file's bytes and back. On a GPU, where there is one, only the
 networks run: entropy coding is the CPU's.
@@ -20,7 +21,6 @@ import lic  # noqa: F401 - makes torchvision importable
 import numpy as np
 import torch
 from calibrated import calibrated
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -28,7 +28,9 @@ from lic import allocator
 from lic.coding.codec import CodecInfo
 from lic.coding.learned import LearnedCodec
 from lic.data import BuiltinPhotos, Pixels, read_image, to_batch, to_float, to_image
-from lic.evaluation.speed import DECODING, HIGH_RATE_NETWORKS, NETWORKS
+from lic.errors import UserError
+from lic.evaluation.complexity import HIGH_RATE_NETWORKS, NETWORKS, decoding_speed
+from lic.evaluation.console import plain_table
 from lic.layers import pad
 from lic.metrics.complexity import macs_per_pixel
 from lic.models import describe_model
@@ -43,13 +45,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("images", type=Path, nargs="*", metavar="IMAGE", help="default: a photo of skimage's")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument(
+        "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="beside the baseline"
+    )
     parser.add_argument("--high-rate", action="store_true", help="N, M = 192, 320")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    if arguments.rounds < 1:
+        parser.error("--rounds must be at least 1")
     allocator.tune()
     networks = HIGH_RATE_NETWORKS if arguments.high_rate else NETWORKS
-    images = [read_image(image) for image in arguments.images] or [BuiltinPhotos("test")[2]]
+    try:
+        images = [read_image(image) for image in arguments.images] or [BuiltinPhotos("test")[2]]
+    except UserError as error:
+        parser.error(str(error))
     codecs = {
         label: LearnedCodec(calibrated(**networks[label]), CodecInfo("", "", learned=True, model=""))
         for label in NETWORKS
@@ -118,10 +127,7 @@ def bpp(codec: LearnedCodec, images: Sequence[Pixels]) -> str:
 
 def table(place: str, facts: Mapping[str, Sequence[str]], seconds: Mapping[str, Seconds]) -> Table:
     """Images per second, and how many times the baseline's they are."""
-    view = Table(
-        title=f"Images per second, {place}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )  # fmt: skip
+    view = plain_table(f"Images per second, {place}")
     view.add_column("", no_wrap=True)
     for heading in (
         "parameters", "MACs/pixel", "bpp", "network\nencodes", "network\ndecodes", "file\nencodes",
@@ -130,8 +136,8 @@ def table(place: str, facts: Mapping[str, Sequence[str]], seconds: Mapping[str, 
         view.add_column(heading, justify="right", no_wrap=True)
     for label, times in seconds.items():
         rates = [rate(1 / s, 1 / reference) for s, reference in zip(times, seconds[BASELINE], strict=True)]
-        printed = DECODING.get(describe_model(**NETWORKS[label]))  # of the paper's own networks
-        paper = rate(printed, DECODING["scale_hyperprior"]) if printed else "–"
+        printed = decoding_speed(describe_model(**NETWORKS[label]))
+        paper = rate(printed, decoding_speed("scale_hyperprior") or printed) if printed else "–"
         view.add_row(label, *facts[label], *rates, *["–"] * (4 - len(rates)), paper)
     return view
 

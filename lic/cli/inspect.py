@@ -102,12 +102,10 @@ def complexity(
     """
     from rich.console import Console
 
-    from lic.evaluation import complexity, speed
+    from lic.evaluation.complexity import layer_table, network_table
 
     options = _model_options(overrides or [])
-    of_paper_d = options["name"] in speed.DECODING
-    networks = speed.network_table if of_paper_d else complexity.network_table
-    Console().print(complexity.layer_table(options), networks(options))
+    Console().print(layer_table(options), network_table(options))
 
 
 def _model_options(overrides: list[str]) -> dict[str, Any]:

@@ -131,14 +131,12 @@ def _put(folder: Path, place: Path, aside: Path) -> None:
 
 
 def _table(models: Sequence[str], mixture: "Mixture") -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
+    from lic.evaluation.console import plain_table
     from lic.evaluation.points import number
 
-    title = f"Rate control to {mixture.target_bpp:g} bpp, and each model alone"
-    view = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    view = plain_table(f"Rate control to {mixture.target_bpp:g} bpp, and each model alone")
     view.add_column("model", overflow="fold")
     for heading in ("chosen", "bpp", "PSNR", "pooled", "MS-SSIM"):
         view.add_column(heading, justify="right", no_wrap=True)

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -80,7 +81,7 @@ class IntegerNetwork(Tabled, nn.Module):
             for i, (layer, slope) in enumerate(self._layers):
                 x = x * self._each_channel(f"multiplier_{i}")
                 x = x.round_().clamp_(self._each_channel(f"low_{i}"), self._each_channel(f"high_{i}"))
-                x = _convolve(layer, x, self.get_buffer(f"weight_{i}"), self.get_buffer(f"bias_{i}"))
+                x = _convolve(layer, x, getattr(self, f"weight_{i}"), getattr(self, f"bias_{i}"))
                 x = F.leaky_relu_(x, slope)
             return x.mul_(self._each_channel("multiplier_out")).round_().mul_(UNIT)
 
@@ -121,7 +122,7 @@ class IntegerNetwork(Tabled, nn.Module):
             raise TableError("The multipliers of the outputs are not numbers.")
 
     def _each_channel(self, name: str) -> Tensor:
-        return self.get_buffer(name).view(1, -1, 1, 1)
+        return cast(Tensor, getattr(self, name)).view(1, -1, 1, 1)
 
     def _set(self, name: str, value: Tensor) -> None:
         setattr(self, name, in_fast_layout(value.to(self.get_buffer(name))))

@@ -30,7 +30,7 @@ def total_bits(likelihoods: Tensor) -> Tensor:
     return -likelihoods.log2().flatten(1).sum(1)
 
 
-def bands(channels: int, height: int, width: int, least: int = _BAND_ROWS) -> Iterator[slice]:
+def bands(channels: int, height: int, width: int, *, least: int = _BAND_ROWS) -> Iterator[slice]:
     """The rows of a latent that are coded together: about two million symbols, whatever the image.
 
     Each band is a payload of its own, so that coding takes no more memory for a larger image. A latent of

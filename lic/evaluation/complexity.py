@@ -1,13 +1,13 @@
-"""Tables 8 and 9 of Cheng et al. 2019, made from live networks, beside what the paper prints."""
+"""What live networks cost, beside what their papers print: Cheng et al. 2019 and Cai et al. 2019."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from lic.metrics.complexity import LayerCost, layer_costs
+from lic.evaluation.console import plain_table
+from lic.metrics.complexity import LayerCost, layer_costs, macs_per_pixel
 from lic.models import build_model, describe_model
 
 
@@ -55,7 +55,7 @@ def layer_table(options: Mapping[str, Any]) -> Table:
     """The paper's Table 8 for any model; for HyperPrior-9, below it, the figures that the paper misprints."""
     costs = layer_costs(build_model(**options))
     of_paper = any(row.model["name"] == options["name"] for row in TABLE_9)
-    view = _table(f"Layers of {describe_model(**options)}, 256x256 input{' (Table 8)' * of_paper}")
+    view = plain_table(f"Layers of {describe_model(**options)}, 256x256 input{' (Table 8)' * of_paper}")
     for heading in ("layer", "kind"):
         view.add_column(heading, no_wrap=True)
     for heading in ("channels", "output", "parameters", "FLOPs", "real MACs"):
@@ -79,7 +79,16 @@ def layer_table(options: Mapping[str, Any]) -> Table:
 
 
 def network_table(options: Mapping[str, Any]) -> Table:
-    """The paper's Table 9 from live networks, and the chosen model below it unless it is one of them."""
+    """The networks of the chosen model's paper, and the chosen model below them unless it is one of them.
+
+    Args:
+        options: of `build_model`, with the width and, where there is one, the bottleneck.
+    """
+    of_cai = any(network["name"] == options["name"] for network in NETWORKS.values())
+    return _cai_table(options) if of_cai else _table_9(options)
+
+
+def _table_9(options: Mapping[str, Any]) -> Table:
     models = {row.label: row.model for row in TABLE_9}
     printed = {row.label: row for row in TABLE_9}
     label = describe_model(**options)
@@ -87,8 +96,7 @@ def network_table(options: Mapping[str, Any]) -> Table:
         models[label] = dict(options)
     all_totals = {name: _totals(layer_costs(build_model(**model))) for name, model in models.items()}
     reference = all_totals[REFERENCE].flops
-    view = _table("Networks, 256x256 input (Table 9)")
-    view.caption = _CAPTION
+    view = plain_table("Networks, 256x256 input (Table 9)", _CAPTION)
     view.add_column("network", overflow="fold")
     for heading in ("parameters", "FLOPs", "relative", "real MACs"):
         view.add_column(heading, justify="right", no_wrap=True)
@@ -169,12 +177,65 @@ def _e(value: int) -> str:
     return f"{value:.2e}".replace("e+0", "e").replace("e+", "e")
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
+_LOW_RATE, _HIGH_RATE = {"width": 128, "bottleneck": 192}, {"width": 192, "bottleneck": 320}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "baseline": {"name": "scale_hyperprior"} | _LOW_RATE,
+    "fastdic": {"name": "fastdic"} | _LOW_RATE,
+    "fastdic-4": {"name": "fastdic", "pixel_unshuffle": 4} | _LOW_RATE,
+    "fastdic-keep": {"name": "fastdic", "drop": False} | _LOW_RATE,
+    "slowdic": {"name": "slowdic", "width": 192, "bottleneck": 192},
+}
+"""The paper's networks for low rates as options of `build_model`; fastdic-4 and -keep are this project's."""
+HIGH_RATE_NETWORKS = {label: options | _HIGH_RATE for label, options in NETWORKS.items()}
+
+_DECODING = {"scale_hyperprior": 0.85, "fastdic": 1.85, "slowdic": 0.85}
+
+
+def decoding_speed(network: str) -> float | None:
+    """Images per second that Cai et al. decode with a network that `describe_model` calls so, if they say it.
+
+    Their images are photos of CLIC, their GPU is a GTX 1080 Ti.
+    """
+    return _DECODING.get(network)
+
+
+def _cai_table(options: Mapping[str, Any]) -> Table:
+    """Size and cost of the paper's networks, and of the chosen model of theirs unless it is one of them."""
+    sections = [list(NETWORKS.values()), list(HIGH_RATE_NETWORKS.values())]
+    if describe_model(**options) not in (describe_model(**network) for s in sections for network in s):
+        sizes = {key: options[key] for key in _LOW_RATE}
+        sections.append([NETWORKS["baseline"] | sizes, dict(options)])
+    view = plain_table("Networks of Cai et al. 2019", _CAI_CAPTION)
+    view.add_column("network", overflow="fold")
+    for heading in ("N, M", "parameters", "MACs/pixel", "fewer", "the paper decodes"):
+        view.add_column(heading, justify="right", no_wrap=True)
+    for section in sections:
+        view.add_section()
+        _add_rows(view, section)
+    return view
+
+
+_CAI_CAPTION = (
+    "Multiply-accumulates of encoding and decoding together per pixel of the image, GDN counted as a 1x1 "
+    "convolution (the layers above leave it out); how many times fewer than the baseline's above. The paper "
+    "decodes photos of CLIC on a GTX 1080 Ti and does not say at which width. For slowdic's model it also "
+    "prints 7.86 M parameters and 295 GFLOPs, which fit no width in use."
+)
+
+
+def _add_rows(view: Table, section: Sequence[Mapping[str, Any]]) -> None:
+    """Networks beside the first of them; one that is twice in the section is shown once."""
+    baseline = 0
+    for description, options in {describe_model(**options): options for options in section}.items():
+        net = build_model(**options)
+        macs = macs_per_pixel(net, net.downsampling)
+        baseline = baseline or macs
+        printed = decoding_speed(description)  # of the model by default
+        view.add_row(
+            describe_model(**{key: value for key, value in options.items() if key not in _LOW_RATE}),
+            f"{options['width']}, {options['bottleneck']}",
+            f"{sum(p.numel() for p in net.parameters()):,}",
+            f"{macs:,}",
+            f"×{baseline / macs:.2f}",
+            f"{printed} images/s" if printed else "–",
+        )

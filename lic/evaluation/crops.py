@@ -5,7 +5,6 @@ picture is the same on every machine; that font has no Greek.
 """
 
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Row
 SIDE = 256
 """Pixels of a default crop, and about those of an enlarged one."""
 _FONT_SIZE, _LINE, _GAP = 14, 18, 12
-_LETTER = 7.5  # pixels, the mean of a long line
-_SPELT = str.maketrans({"λ": "lambda", "−": "-", "–": "-", "∞": "inf"})
+_SPELT = str.maketrans({"λ": "lambda", "−": "-", "–": "-", "∞": "inf", "×": "x"})
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,13 @@ def choose(points: Iterable[Point], image: str | None = None, bpp: float | None 
     for kept in sorted(found, key=lambda kept: (kept.codec.learned, kept.codec.curve, kept.row.bpp)):
         groups.setdefault(kept.codec.curve, []).append(kept)
     learned = [group for group in groups.values() if group[0].codec.learned]
-    leading = learned or list(groups.values())
+    classical = [group for group in groups.values() if not group[0].codec.learned]
+    leading = learned or classical
     rate = max(group[0].row.bpp for group in leading) if bpp is None else bpp
     shown = [_nearest(group, rate) for group in leading]
     if learned:
         mean = fmean(kept.row.bpp for kept in shown)
-        shown = [_nearest(group, mean) for group in groups.values() if group not in learned] + shown
+        shown = [_nearest(group, mean) for group in classical] + shown
     return shown
 
 
@@ -120,7 +121,10 @@ def picture(shown: Sequence[Kept], crop: Crop | None = None) -> Pixels:
         raise UserError(
             f"The crop {crop} does not lie in {name}, which has {width}x{height} pixels; move it."
         )
-    pixels = [crop.of(original), *(crop.of(read_image(kept.reconstruction)) for kept in shown)]
+    images = [original, *(read_image(kept.reconstruction) for kept in shown)]
+    if {image.shape for image in images} != {original.shape}:
+        raise UserError(f"The reconstructions of {name} have other sizes than it; evaluate the codecs again.")
+    pixels = [crop.of(image) for image in images]
     heads = ["Original", *(kept.codec.curve for kept in shown)]
     tails = [(name, str(crop), "numbers: whole image"), *map(_numbers, shown)]
     return _draw(pixels, heads, tails)
@@ -177,21 +181,41 @@ def _numbers(kept: Kept) -> tuple[str, ...]:
 
 
 def _draw(pixels: Sequence[Pixels], heads: Sequence[str], tails: Sequence[tuple[str, ...]]) -> Pixels:
-    """A row of images, below each its head (in as many lines as it takes) and its tail, line by line."""
+    """A row of images, below each its head and its tail, each text in as many lines as it takes."""
     height, width = pixels[0].shape[:2]
     zoom = max(1, round(SIDE / max(height, width)))
     height, width = height * zoom, width * zoom
     column = max(width, SIDE)
-    wrapped = [textwrap.wrap(head.translate(_SPELT), int(column / _LETTER)) for head in heads]
-    head_lines = max(map(len, wrapped))
-    lines = head_lines + max(map(len, tails))
+    font = ImageFont.load_default(_FONT_SIZE)
+    head_lines = [_lines(head, font, column) for head in heads]
+    tail_lines = [[line for text in tail for line in _lines(text, font, column)] for tail in tails]
+    tail_start = max(map(len, head_lines))
+    lines = tail_start + max(map(len, tail_lines))
     size = (_GAP + len(pixels) * (column + _GAP), height + lines * _LINE + 3 * _GAP)
     page = Image.new("RGB", size, "white")
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(_FONT_SIZE)
-    for index, (crop, head, tail) in enumerate(zip(pixels, wrapped, tails, strict=True)):
+    draw = ImageDraw.Draw(page)
+    for index, (crop, head, tail) in enumerate(zip(pixels, head_lines, tail_lines, strict=True)):
         left = _GAP + index * (column + _GAP)
         page.paste(Image.fromarray(crop).resize((width, height), Image.Resampling.NEAREST), (left, _GAP))
         top = height + 2 * _GAP
-        for line, text in [*enumerate(head), *enumerate(tail, head_lines)]:
-            draw.text((left, top + line * _LINE), text.translate(_SPELT), fill="black", font=font)
+        for line, text in [*enumerate(head), *enumerate(tail, tail_start)]:
+            draw.text((left, top + line * _LINE), text, fill="black", font=font)
     return np.asarray(page)
+
+
+def _lines(text: str, font: _Font, width: int) -> list[str]:
+    """What the font can draw of a text, in lines of at most ``width`` pixels; words that fit stay whole."""
+    missing = bytes(font.getmask("\uffff"))
+    spelt = text.translate(_SPELT)
+    drawable = "".join("?" if bytes(font.getmask(letter)) == missing else letter for letter in spelt)
+    lines = [""]
+    for word in drawable.split():
+        if lines[-1] and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += " "
+        elif lines[-1]:
+            lines.append("")
+        for letter in word:
+            if font.getlength(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
+    return lines

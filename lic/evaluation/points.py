@@ -11,12 +11,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from lic.atomic import write_bytes
 from lic.errors import UserError
+from lic.evaluation.console import plain_table
 from lic.evaluation.result import RESULT_FILE, Result
 from lic.metrics.bd_rate import bd_rate, common_quality
 from lic.status import STATUS_FILE, read_status
@@ -200,10 +200,7 @@ def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
 
 def table(points: Iterable[Point]) -> Table:
     """The points as a small table for the console, a section per curve."""
-    view = Table(
-        title="Means over images, qualities in dB", title_justify="left", box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0), pad_edge=False,
-    )  # fmt: skip
+    view = plain_table("Means over images, qualities in dB")
     view.add_column("curve", overflow="fold")
     view.add_column("setting", no_wrap=True)
     for heading in ("bpp", "gap", "PSNR", "pooled", "MS-SSIM"):

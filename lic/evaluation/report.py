@@ -12,6 +12,7 @@ import jinja2
 import plotly.offline
 
 from lic.atomic import write_text
+from lic.evaluation.complexity import decoding_speed
 from lic.evaluation.figures import AXES, colours, rd_figure
 from lic.evaluation.gallery import Scene, gallery
 from lic.evaluation.points import (
@@ -26,7 +27,7 @@ from lic.evaluation.points import (
     number,
     relative,
 )
-from lic.evaluation.speed import DECODING, speed_of
+from lic.evaluation.speed import speed_of
 
 QUALITY_NAMES = {"psnr": "PSNR", "ms_ssim_db": "MS-SSIM"}
 
@@ -170,8 +171,8 @@ def _costs(curve: Curve, printed: bool) -> list[str]:
 
 
 def _printed(curve: Curve) -> float | None:
-    """Images per second that the paper of its model says to decode."""
-    return DECODING.get(curve.points[0].result.codec.model)
+    """Images per second that the paper of its network says to decode."""
+    return decoding_speed(curve.name.partition(" (")[0])
 
 
 def _thousands(count: int | None) -> str:

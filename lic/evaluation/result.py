@@ -35,8 +35,8 @@ class Row:
     none. Qualities compare 8-bit pixels. ``ms_ssim`` is NaN for images too small for five scales (a side
     under 161 pixels). ``psnr`` and ``ms_ssim_db`` are inf for an image that comes back without any loss.
     ``encode_s`` and ``decode_s`` are seconds from pixels to the file's bytes and back; ``analysis_s`` is
-    g_a's part of the one, ``synthesis_s`` that of g_s in the other, each with the conversion of pixels
-    (NaN where a codec has none, and in older files).
+    g_a's part of the one, ``synthesis_s`` the time of g_s alone, run again after decoding, each with the
+    conversion of pixels (NaN where a codec has none, and in older files).
     """
 
     file: str

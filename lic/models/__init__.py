@@ -55,14 +55,14 @@ def build_model(name: str, **options: Any) -> CompressionModel:
 
 def describe_model(name: str, **options: Any) -> str:
     """The model's name and every option that is not its default: what reports call it."""
-    defaults = inspect.signature(_family(name)).parameters
+    defaults = {key: p.default for key, p in inspect.signature(_family(name)).parameters.items()}
+    if defaults.get("bottleneck") == defaults["width"]:  # then it follows the width
+        defaults["bottleneck"] = options.get("width", defaults["width"])
     parts = [name]
     for key, value in options.items():
-        if key == "bottleneck" and value == options.get("width"):
-            continue  # follows the width
         if isinstance(value, str):
             parts.append(value)  # a choice such as the upsampler is always said
-        elif key not in defaults or value != defaults[key].default:
+        elif key not in defaults or value != defaults[key]:
             parts.append(f"{key} {value}")
     return " · ".join(parts)
 

@@ -70,6 +70,8 @@ def test_tables_that_do_not_fit_are_refused(net: Any, change: str) -> None:
         ("z._offset", lambda t: t[:1]),
         ("y._scale_bounds", lambda t: t[:9]),
         ("y._scale_bounds", lambda t: t.flip(0)),
+        ("y._scale_bounds", lambda t: t - 10**6),
+        ("y._scale_bounds", lambda t: torch.cat([t[:-1], t[-1:] * 0 + 2**31 - 1])),
     ],
 )
 def test_tables_that_would_mislead_the_coder_are_refused(

@@ -86,11 +86,24 @@ def test_the_pixels_of_the_crop_stand_side_by_side(codecs: Path) -> None:
     assert page.shape[1] == 4 * (column + gap) + gap
 
 
-def test_long_names_take_more_lines_and_stay_in_their_column(make_run: MakeRun, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "image", ["bee", "W" * 60, "2026-11-20 holiday 蜂蜜 by the sea, evening light, tripod"]
+)
+def test_long_names_take_more_lines_and_stay_in_their_column(
+    make_run: MakeRun, tmp_path: Path, image: str
+) -> None:
     name = "hyperprior · kernel_size 9 · aux_kernel_size 9 · width 192 (mse, optimizer.lr=0.001)"
-    make_run("net", learned(name, 1), 0.5, 30, pictures=True)
+    make_run("net", learned(name, 1), 0.5, 30, pictures=True, images=(image,))
     page = picture(choose(collect([tmp_path])))
-    assert (page[:, -12:] == 255).all()
+    gaps = [page[:, left : left + 12] for left in (0, 12 + 256, 2 * (12 + 256))]
+    assert all((gap == 255).all() for gap in gaps) and page.shape[1] == 3 * 12 + 2 * 256
+
+
+def test_reconstructions_of_another_size(codecs: Path) -> None:
+    shown = choose(collect([codecs]))
+    Image.new("RGB", (41, 24)).save(shown[1].reconstruction)
+    with pytest.raises(UserError, match="have other sizes"):
+        picture(shown)
 
 
 @pytest.mark.parametrize(("size", "crop"), [((768, 512), "256x256 at 256,128"), ((40, 24), "40x24 at 0,0")])

@@ -164,7 +164,7 @@ def test_integers_approximate_the_networks(net: JointAutoregressive, y: Tensor) 
 def test_wavefronts_of_wide_latents_are_long() -> None:
     """Else the cost of a position would grow with the width of an image."""
     for channels in (192, 320):
-        rows = bands(channels, 1024, 1024, JointAutoregressive.least_rows)
+        rows = bands(channels, 1024, 1024, least=JointAutoregressive.least_rows)
         assert min(part.stop - part.start for part in rows) == 32
 
 
