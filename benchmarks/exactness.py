@@ -108,7 +108,7 @@ def cost(model: Path, images: Path) -> None:
     worst = 100 * max(a / b - 1 for a, b in zip(bits["integers"], bits["float"], strict=True))
     times = ", ".join(f"{name} {1000 * s / len(photos):.1f} ms" for name, s in seconds.items() if s)
     print(
-        f"bits of y with integers: {total:+.4f} % in all, {worst:+.4f} % at worst; hyper-synthesis: {times}"
+        f"bits of y with integers: {total:+.4f} % in all, {worst:+.4f} % at worst; means and scales: {times}"
     )
 
 
