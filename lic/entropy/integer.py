@@ -218,7 +218,7 @@ def _input_axis(layer: _Convolution) -> int:
     return 0 if isinstance(layer, nn.ConvTranspose2d) else 1
 
 
-def _convolve(layer: _Convolution, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _convolve(layer: _Convolution, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """What ``layer`` does, with other weights."""
     if isinstance(layer, nn.ConvTranspose2d):
         return F.conv_transpose2d(x, weight, bias, layer.stride, layer.padding, layer.output_padding)  # type: ignore[arg-type]
