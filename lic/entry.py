@@ -20,7 +20,7 @@ _NO_OPTION = re.compile(r"Could not find '([\w/]+)' Available options in '\w+': 
 _COMPOSITION = (HydraException, OmegaConfBaseException)
 _ENVIRONMENT = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
-    *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
 }
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -64,7 +64,8 @@ class _Coder(Tabled):
         inside = columns < length[:, None]
         rising = (cdf.diff(dim=1) > 0) | ~inside[:, 1:]
         ends = torch.where(columns == length[:, None] - 1, cdf == 1 << _PRECISION, True)
-        good = rising.all() and ends.all() and not cdf[:, 0].any() and (offset.abs() < _LARGEST).all()
+        near = (offset > -_LARGEST) & (offset < _LARGEST)  # abs() of the least integer is negative
+        good = rising.all() and ends.all() and not cdf[:, 0].any() and near.all()
         if not good or length.min() < 3 or length.max() > cdf.shape[1]:
             raise TableError("The tables of probabilities are damaged.")
 

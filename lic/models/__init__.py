@@ -56,7 +56,8 @@ def build_model(name: str, **options: Any) -> CompressionModel:
 def describe_model(name: str, **options: Any) -> str:
     """The model's name and every option that is not its default: what reports call it."""
     defaults = {key: p.default for key, p in inspect.signature(_family(name)).parameters.items()}
-    if defaults.get("bottleneck") == defaults["width"]:  # then it follows the width
+    if defaults.get("bottleneck") == defaults["width"]:  # then configurations let it follow the width
+        options.setdefault("bottleneck", defaults["bottleneck"])
         defaults["bottleneck"] = options.get("width", defaults["width"])
     parts = [name]
     for key, value in options.items():

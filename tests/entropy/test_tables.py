@@ -67,6 +67,7 @@ def test_tables_that_do_not_fit_are_refused(net: Any, change: str) -> None:
         ("y._cdf_length", lambda t: t * 0 - 5),
         ("y._cdf_length", lambda t: t[1:]),
         ("z._offset", lambda t: t + 2**30),
+        ("y._offset", lambda t: t * 0 - 2**31),
         ("z._offset", lambda t: t[:1]),
         ("y._scale_bounds", lambda t: t[:9]),
         ("y._scale_bounds", lambda t: t.flip(0)),

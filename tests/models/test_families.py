@@ -170,6 +170,7 @@ def test_bad_options_are_refused_with_a_sentence(options: dict[str, Any], senten
         ({"name": "fastdic", "width": 128, "bottleneck": 192}, "fastdic"),
         ({"name": "fastdic", "width": 128, "bottleneck": 128}, "fastdic · bottleneck 128"),
         ({"name": "slowdic", "width": 64, "bottleneck": 64}, "slowdic · width 64"),
+        ({"name": "slowdic", "width": 64}, "slowdic · width 64 · bottleneck 192"),
         ({"name": "slowdic", "width": 64, "bottleneck": 192}, "slowdic · width 64 · bottleneck 192"),
         ({"name": "hyperprior", "pixel_unshuffle": 1}, "hyperprior"),
         ({"name": "hyperprior", "pixel_unshuffle": 2}, "hyperprior · pixel_unshuffle 2"),

@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import pytest
+
+from lic.atomic import replacing, write_text
+
+
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
+    file = tmp_path / ("a" * 251 + ".lic")
+    write_text(file, "whole")
+    assert file.read_text() == "whole" and list(tmp_path.iterdir()) == [file]
+    with pytest.raises(OSError) as caught:
+        write_text(tmp_path / ("a" * 300), "too long")
+    assert caught.value.filename is not None
+
+
+def test_an_error_leaves_the_old_file_alone(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    write_text(file, "old")
+    with pytest.raises(RuntimeError), replacing(file) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
