@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lic.data import BuiltinPhotos, to_batch, to_float
 from lic.entropy import update_tables
 from lic.models import build_model
+from lic.models.autoregressive import JointAutoregressive
 from lic.models.hyperprior import HyperpriorCodec
 
 _Y, _Z = (0.0, 0.5), (0.0, 2.0)  # means and standard deviations of the latents
@@ -40,9 +41,9 @@ def calibrated(name: str, **options: Any) -> HyperpriorCodec:
         _fit(net.g_a, lambda: net.g_a(x), [_Y])
         y = net.g_a(x)
         _fit(net.h_a, lambda: net.hyper_analysis(y), [_Z])
-        if name == "slowdic":
+        if isinstance(net, JointAutoregressive):
             _fit(
-                net.get_submodule("entropy_parameters"),
+                net.entropy_parameters,
                 lambda: net.bottleneck(y),
                 [_SCALES] * net.channels + [_MEANS] * net.channels,
             )
