@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from lic.data import to_float, to_uint8
-from lic.entropy import is_quantile, quantile_loss, tables, update_tables
+from lic.data.module import Batch
+from lic.entropy import is_quantile, own_noise, quantile_loss, tables, update_tables
 from lic.errors import UserError
 from lic.layers import crop, pad
 from lic.losses import DISTORTIONS, check_distortion, check_lambda, rd_cost
@@ -38,13 +39,14 @@ class TrainingDivergedError(UserError):
 
 
 class RateDistortionCodec(LightningModule):
-    """Steps, optimizer and logged values. Batches are uint8 [N, 3, H, W].
+    """Steps, optimizer and logged values. A `Batch` for training, uint8 [1, 3, H, W] for validation.
 
     One optimizer with two parameter groups, the net and the quantiles of the entropy bottlenecks, and one
     loss, the R-D cost plus the auxiliary loss. Neither gives the other's parameters a gradient, so the
     sum trains both as two optimizers would, and ``global_step`` counts batches.
 
-    The noise of step k depends on (seed, k, rank) alone: a resumed run continues to the same weights.
+    The noise of a patch depends on (seed, batch, place in the batch of all processes) alone: a resumed run
+    continues to the same weights, and two processes train as one does with twice the batch.
 
     Args:
         net: the network.
@@ -97,12 +99,12 @@ class RateDistortionCodec(LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of one batch: mean R-D cost plus auxiliary loss."""
-        x = to_float(batch)
-        step = self.global_step * self.trainer.world_size + self.global_rank
-        torch.manual_seed((self.seed << 31) + step)
-        out = self._reconstruct(x)
+        x = to_float(batch.patches)
+        items = range(self.global_rank * len(x), (self.global_rank + 1) * len(x))
+        with own_noise((self.seed, batch.number), items, x.device):
+            out = self._reconstruct(x)
         with torch.autocast(x.device.type, enabled=False):
             costs = self._costs(out, x)
             rd_cost, aux = costs.rd_cost.mean(), quantile_loss(self.net)
@@ -126,9 +128,9 @@ class RateDistortionCodec(LightningModule):
         """Start the clock of images/s."""
         self._clock, self._images = time.perf_counter(), 0
 
-    def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_index: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
         """Log speed and learning rate; ask for a last validation after the last step."""
-        self._images += len(batch) * self.trainer.world_size
+        self._images += len(batch.patches) * self.trainer.world_size
         if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             now = time.perf_counter()
             self.log("train/images_per_s", self._images / (now - self._clock))

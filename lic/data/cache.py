@@ -82,13 +82,17 @@ class CachedImages:
         # a memory map pickles as a copy of all pixels: spawned workers map the file themselves
         return {key: value for key, value in self.__dict__.items() if key != "_pixels"}
 
-    def patches(self, rng: np.random.Generator, count: int, size: int) -> Pixels:
-        """Cut random crops out of random images, half of them mirrored: uint8 ``[count, 3, size, size]``."""
+    def patches(self, key: tuple[int, int], items: range, size: int) -> Pixels:
+        """Cut random crops out of random images, half of them mirrored: uint8 ``[len(items), 3, size, size]``.
+
+        Patch i depends on (key, i) alone: it is given by row i of the numbers that the key's generator draws.
+        """
         assert size == self._patch_size, (size, self._patch_size)
-        batch = np.empty((count, 3, size, size), np.uint8)
-        chosen = rng.integers(len(self), size=count)
-        corners = rng.integers(self._shapes[chosen] - size + 1)
-        mirrored = rng.random(count) < 0.5
+        batch = np.empty((len(items), 3, size, size), np.uint8)
+        numbers = np.random.default_rng(key).random((items.stop, 4))[items.start :]
+        chosen = (numbers[:, 0] * len(self)).astype(int)
+        corners = (numbers[:, 1:3] * (self._shapes[chosen] - size + 1)).astype(int)
+        mirrored = numbers[:, 3] < 0.5
         for patch, i, (top, left), mirror in zip(batch, chosen, corners, mirrored, strict=True):
             height, width = self._shapes[i]
             image = self._pixels[self._offsets[i] :][: 3 * height * width].reshape(3, height, width)

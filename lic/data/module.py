@@ -4,9 +4,8 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal, NamedTuple, Protocol, cast
 
-import numpy as np
 import torch
 from hydra.utils import to_absolute_path
 from lightning.pytorch import LightningDataModule
@@ -31,8 +30,15 @@ _CHOICES = {"train": _HAVE_ALL, "valid": _HAVE_ALL, "test": (*_HAVE_ALL, "kodak"
 class PatchSource(Protocol):
     """Where training patches come from."""
 
-    def patches(self, rng: np.random.Generator, count: int, size: int) -> Pixels:
-        """Draw patches, uint8 ``[count, 3, size, size]``, as a pure function of the generator's state."""
+    def patches(self, key: tuple[int, int], items: range, size: int) -> Pixels:
+        """Draw patches, uint8 ``[len(items), 3, size, size]``; each is a pure function of (key, item, size)."""
+
+
+class Batch(NamedTuple):
+    """Training patches, uint8 ``[N, 3, P, P]``, and the batch's place in the endless sequence of batches."""
+
+    patches: Tensor
+    number: int
 
 
 class ImageData(LightningDataModule):
@@ -53,7 +59,7 @@ class ImageData(LightningDataModule):
         patch_size: Side of the training patches in pixels.
         num_workers: Processes that make training patches; no batch depends on their number. Synthetic ones
             need some; crops from a cache that fits in memory come fastest from the training process (0).
-        seed: Batch ``k`` of process ``r`` is a pure function of ``(seed, r, k)``.
+        seed: Patch ``i`` of batch ``k``, counted over all processes, is a pure function of ``(seed, k, i)``.
 
     Raises:
         UserError: When a set is first used (`setup` at the latest): there is none, no root is known, its
@@ -101,11 +107,16 @@ class ImageData(LightningDataModule):
             if self._splits_root or self._sources[split] is not None:
                 self._image_set(split)
 
-    def train_dataloader(self) -> Iterable[Tensor]:
-        """Endless batches, uint8 ``[N, 3, P, P]``, from batch number ``trainer.global_step`` on."""
-        rank = self.trainer.global_rank if self.trainer else 0
-        batches = _Batches(self._patch_source(), self.batch_size, self.patch_size, (self._seed, rank))
-        return _Endless(batches, lambda: self.trainer.global_step if self.trainer else 0, self._num_workers)
+    def train_dataloader(self) -> Iterable[Batch]:
+        """Endless batches, from the first on that has not been trained."""
+        first = self.batch_size * (self.trainer.global_rank if self.trainer else 0)
+        items = range(first, first + self.batch_size)
+        batches = _Batches(self._patch_source(), items, self.patch_size, self._seed)
+        return _Endless(batches, self._trained_batches, self._num_workers)
+
+    def _trained_batches(self) -> int:
+        """Not the steps: a step may accumulate several batches."""
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed if self.trainer else 0
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """The validation images in order, each a uint8 batch of one, ``[1, 3, H, W]``.
@@ -191,13 +202,13 @@ class ImageData(LightningDataModule):
         return ImageFolder(folder)
 
 
-class _Batches(Dataset[Tensor]):
-    def __init__(self, source: PatchSource, batch_size: int, patch_size: int, seed: tuple[int, int]) -> None:
-        self.source, self.batch_size, self.patch_size, self.seed = source, batch_size, patch_size, seed
+class _Batches(Dataset[Batch]):
+    def __init__(self, source: PatchSource, items: range, patch_size: int, seed: int) -> None:
+        self.source, self.items, self.patch_size, self.seed = source, items, patch_size, seed
 
-    def __getitem__(self, index: int) -> Tensor:
-        rng = np.random.default_rng([*self.seed, index])
-        return torch.from_numpy(self.source.patches(rng, self.batch_size, self.patch_size))
+    def __getitem__(self, index: int) -> Batch:
+        patches = self.source.patches((self.seed, index), self.items, self.patch_size)
+        return Batch(torch.from_numpy(patches), index)
 
 
 class _WholeImages(Dataset[Tensor]):
@@ -211,7 +222,7 @@ class _WholeImages(Dataset[Tensor]):
         return to_batch(self.images[index])
 
 
-class _Endless(Iterable[Tensor]):
+class _Endless(Iterable[Batch]):
     """Loads batches from a number on that is looked up when the iteration begins.
 
     The workers live as long as the iteration. This is no DataLoader itself, because Lightning replaces the
@@ -221,7 +232,7 @@ class _Endless(Iterable[Tensor]):
     def __init__(self, batches: _Batches, first: Callable[[], int], num_workers: int) -> None:
         self.batches, self.first, self.num_workers = batches, first, num_workers
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Batch]:
         loader = DataLoader(
             self.batches,
             batch_size=None,

@@ -44,9 +44,9 @@ class DeadLeaves:
         image = render(np.random.default_rng([self.seed, index]), self.size)
         return np.ascontiguousarray(image.transpose(1, 2, 0))
 
-    def patches(self, rng: np.random.Generator, count: int, size: int) -> Pixels:
-        """Render ``count`` independent images as training patches: uint8 ``[count, 3, size, size]``."""
-        return np.stack([render(rng, size) for _ in range(count)])
+    def patches(self, key: tuple[int, int], items: range, size: int) -> Pixels:
+        """Render an image for each item, a pure function of (key, item): uint8 ``[len(items), 3, size, size]``."""
+        return np.stack([render(np.random.default_rng((*key, item)), size) for item in items])
 
 
 def render(rng: np.random.Generator, size: int) -> Pixels:

@@ -10,6 +10,7 @@ from lic.entropy.models import (
     quantile_loss,
     total_bits,
 )
+from lic.entropy.noise import add_noise, own_noise
 from lic.entropy.tables import TableError, load_tables, tables, update_tables
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "Order",
     "Scan",
     "TableError",
+    "add_noise",
     "bands",
     "is_quantile",
     "load_tables",
+    "own_noise",
     "quantile_loss",
     "raster",
     "tables",

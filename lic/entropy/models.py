@@ -12,6 +12,7 @@ from compressai.models import get_scale_table
 from torch import Tensor, nn
 
 from lic.entropy import rans
+from lic.entropy.noise import add_noise
 from lic.entropy.tables import Tabled, TableError, check_shape, register_tables
 from lic.errors import UserError
 
@@ -93,6 +94,10 @@ class EntropyBottleneck(_Coder, compressai_models.EntropyBottleneck):
         with _float32(x):
             return super().forward(x.float())
 
+    def quantize(self, inputs: Tensor, mode: str, means: Tensor | None = None) -> Tensor:
+        """CompressAI's, with `add_noise`; its forward pass gives [C, 1, N * H * W]."""
+        return add_noise(inputs, 2) if mode == "noise" else super().quantize(inputs, mode, means)
+
     def compress(self, x: Tensor) -> tuple[list[bytes], Tensor]:
         """Code one image's latents [1, C, H, W]: a payload per band, and the rounded latents, float32.
 
@@ -166,6 +171,10 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
         """[N, C, H, W] each -> (noisy in training, else round(y - means) + means; likelihoods), float32."""
         with _float32(y):
             return super().forward(y.float(), scales.float(), means.float())
+
+    def quantize(self, inputs: Tensor, mode: str, means: Tensor | None = None) -> Tensor:
+        """CompressAI's, with `add_noise`."""
+        return add_noise(inputs) if mode == "noise" else super().quantize(inputs, mode, means)
 
     def compress(self, y: Tensor, means: Tensor, scales: Tensor) -> tuple[bytes, Tensor]:
         """Code the integers round(y - means) of one band, [1, C, H, W]; the payload and y_hat, float32.

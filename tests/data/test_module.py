@@ -1,6 +1,7 @@
 import itertools
 import multiprocessing
 import random
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +15,7 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from lic.data import BuiltinPhotos, DeadLeaves, ImageData, ImageFolder, write_png
-from lic.data.module import _CHOICES, SPLITS
+from lic.data.module import _CHOICES, SPLITS, Batch
 from lic.errors import UserError
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
@@ -39,13 +40,20 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def at_step(data: ImageData, step: int, rank: int = 0) -> ImageData:
-    data.trainer = cast(Any, SimpleNamespace(global_step=step, global_rank=rank))
+def after(data: ImageData, batches: int, rank: int = 0) -> ImageData:
+    """The data of a process whose training has gone through so many batches."""
+    progress = SimpleNamespace(total=SimpleNamespace(processed=batches))
+    fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
+    data.trainer = cast(Any, SimpleNamespace(fit_loop=fit_loop, global_rank=rank))
     return data
 
 
 def take(data: ImageData, count: int) -> list[Tensor]:
-    return list(itertools.islice(data.train_dataloader(), count))
+    return patches_of(itertools.islice(data.train_dataloader(), count))
+
+
+def patches_of(batches: Iterable[Batch]) -> list[Tensor]:
+    return [batch.patches for batch in batches]
 
 
 def same(a: list[Tensor], b: list[Tensor]) -> bool:
@@ -53,7 +61,7 @@ def same(a: list[Tensor], b: list[Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("synthetic", [True, False])
-def test_batches_depend_on_seed_rank_and_number_only(photos: Path, synthetic: bool) -> None:
+def test_batches_depend_on_seed_and_number_only(photos: Path, synthetic: bool) -> None:
     def data(**changes: Any) -> ImageData:
         train = DeadLeaves() if synthetic else str(photos / "train")
         return ImageData(**{"train": train, "batch_size": 2, "patch_size": 16, "seed": 3} | changes)
@@ -64,18 +72,28 @@ def test_batches_depend_on_seed_rank_and_number_only(photos: Path, synthetic: bo
     for workers in (0, 1, 2):
         assert same(take(data(num_workers=workers), 7), batches)
     for workers in (0, 2):  # what an interrupted run sees when it goes on
-        assert same(take(at_step(data(num_workers=workers), 4), 3), batches[4:])
+        assert same(take(after(data(num_workers=workers), 4), 3), batches[4:])
+    assert [batch.number for batch in itertools.islice(after(data(), 4).train_dataloader(), 3)] == [4, 5, 6]
     assert not same(take(data(seed=4), 1), batches[:1])
-    assert not same(take(at_step(data(), 0, rank=1), 1), batches[:1])
 
 
-def test_a_second_pass_goes_on_at_the_step_reached(photos: Path) -> None:
-    data = at_step(ImageData(train=str(photos / "train"), batch_size=2, patch_size=16, num_workers=2), 0)
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_two_processes_share_the_batch_that_one_would_see(photos: Path, synthetic: bool) -> None:
+    def data(batch_size: int, rank: int = 0) -> ImageData:
+        train = DeadLeaves() if synthetic else str(photos / "train")
+        return after(ImageData(train=train, batch_size=batch_size, patch_size=16), 0, rank)
+
+    halves = zip(take(data(2, rank=0), 3), take(data(2, rank=1), 3), strict=True)
+    assert same(take(data(4), 3), [torch.cat(parts) for parts in halves])
+
+
+def test_a_second_pass_goes_on_at_the_batch_reached(photos: Path) -> None:
+    data = after(ImageData(train=str(photos / "train"), batch_size=2, patch_size=16, num_workers=2), 0)
     loader = data.train_dataloader()
-    first = list(itertools.islice(loader, 3))
-    at_step(data, 3)
-    second = list(itertools.islice(loader, 3))
-    at_step(data, 0)
+    first = patches_of(itertools.islice(loader, 3))
+    after(data, 3)
+    second = patches_of(itertools.islice(loader, 3))
+    after(data, 0)
     assert same(first + second, take(data, 6))
 
 
@@ -95,8 +113,8 @@ def _global_state() -> tuple[bytes, object, str]:
 
 
 class ThreadCount(DeadLeaves):
-    def patches(self, rng: np.random.Generator, count: int, size: int) -> Any:
-        return np.full((count, 3, size, size), torch.get_num_threads(), np.uint8)
+    def patches(self, key: tuple[int, int], items: range, size: int) -> Any:
+        return np.full((len(items), 3, size, size), torch.get_num_threads(), np.uint8)
 
 
 def test_workers_use_one_thread() -> None:
@@ -227,9 +245,9 @@ class Recorder(pl.LightningModule):
         self.net = nn.Conv2d(3, 1, 1)
         self.seen: list[Tensor] = []
 
-    def training_step(self, batch: Tensor, index: int) -> Tensor:
-        self.seen.append(batch.clone())
-        return self.net(batch / 255).square().mean()
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        self.seen.append(batch.patches.clone())
+        return self.net(batch.patches / 255).square().mean()
 
     def validation_step(self, batch: Tensor, index: int) -> None:
         assert batch.dtype == torch.uint8
@@ -238,9 +256,9 @@ class Recorder(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("workers", "accumulated"), [(0, 1), (2, 1), (0, 2)])
 def test_a_resumed_training_sees_the_batches_of_an_uninterrupted_one(
-    photos: Path, tmp_path: Path, workers: int
+    photos: Path, tmp_path: Path, workers: int, accumulated: int
 ) -> None:
     def train(steps: int, checkpoint: str | None = None) -> tuple[Recorder, pl.Trainer]:
         data = ImageData(
@@ -251,12 +269,13 @@ def test_a_resumed_training_sees_the_batches_of_an_uninterrupted_one(
         trainer = pl.Trainer(
             max_steps=steps, accelerator="cpu", logger=False, enable_checkpointing=False,
             enable_progress_bar=False, enable_model_summary=False, val_check_interval=2,
-            check_val_every_n_epoch=None, num_sanity_val_steps=0,
+            check_val_every_n_epoch=None, num_sanity_val_steps=0, accumulate_grad_batches=accumulated,
         )  # fmt: skip
         trainer.fit(model, data, ckpt_path=checkpoint)
         return model, trainer
 
     whole, _ = train(6)
+    assert len(whole.seen) == 6 * accumulated
     assert not multiprocessing.active_children()  # workers that linger cost the next job seconds
     half, trainer = train(3)
     trainer.save_checkpoint(tmp_path / "half.ckpt")

@@ -9,7 +9,7 @@ from lic.data.images import Pixels
 
 @pytest.fixture(scope="module")
 def patches() -> Pixels:
-    return DeadLeaves().patches(np.random.default_rng(1), 32, 256)
+    return DeadLeaves().patches((1, 0), range(32), 256)
 
 
 def test_images_are_a_pure_function_of_seed_and_index() -> None:
@@ -25,7 +25,7 @@ def test_images_are_a_pure_function_of_seed_and_index() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 16, 96, 257])
 def test_any_size(size: int) -> None:
-    assert DeadLeaves().patches(np.random.default_rng(0), 2, size).shape == (2, 3, size, size)
+    assert DeadLeaves().patches((0, 0), range(2), size).shape == (2, 3, size, size)
 
 
 def test_power_spectrum_falls_like_that_of_photographs(patches: Pixels) -> None:
@@ -56,8 +56,8 @@ def test_statistics_are_those_of_photographs(patches: Pixels) -> None:
 
 
 def test_rendering_is_fast_enough_to_train_on() -> None:
-    leaves, rng = DeadLeaves(), np.random.default_rng(0)
-    leaves.patches(rng, 1, 256)
+    leaves = DeadLeaves()
+    leaves.patches((0, 0), range(1), 256)
     start = time.process_time()
-    leaves.patches(rng, 16, 256)
+    leaves.patches((0, 1), range(16), 256)
     assert time.process_time() - start < 16 / 30  # measured: about 130 a second on an idle core
