@@ -36,22 +36,22 @@ def main(cfg: DictConfig) -> float:
     net = instantiate(cfg.model)
     runs.check_patches(net, cfg.data.patch_size)
     codec = RateDistortionCodec(net, config, **cfg.optimizer)
-    checkpoint, callbacks = runs.callbacks(cfg)
+    checkpoints, callbacks = runs.callbacks(cfg)
+    trainer = instantiate(cfg.trainer, logger=False, callbacks=callbacks)
+    data.prepare_data()
 
-    with runs.loggers(cfg, config) as loggers:
-        trainer = instantiate(cfg.trainer, logger=loggers, callbacks=callbacks)
+    with runs.loggers(cfg, config) as trainer.loggers:
         trainer.fit(codec, data, ckpt_path=resume, weights_only=True)
-        assert checkpoint.best_model_score is not None, "the last step is always validated"
-        cost = checkpoint.best_model_score.item()
+        assert checkpoints.best_cost is not None, "the last step is always validated"
         if trainer.is_global_zero:
             best = load_codec(folder)
             result = evaluate(best, images, folder, data.test_name, some_pictures(len(images)))
-            for logger in loggers:
+            for logger in trainer.loggers:
                 logger.log_metrics({f"test/{name}": value for name, value in result.mean.items()})
     if trainer.is_global_zero and not sweep.in_sweep():
         add_classical(folder)
         summarize(folder)
-    return cost
+    return checkpoints.best_cost
 
 
 if __name__ == "__main__":

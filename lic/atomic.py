@@ -12,34 +12,40 @@ from pathlib import Path
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that replaces it when the block ends without an error.
 
-    Parent folders are made. On an error the temporary file is removed and ``path`` stays as it was.
+    Parent folders are made. On an error the temporary file is removed and ``path`` stays as it was. The
+    content is on the disk before it gets the name: a power cut leaves no empty file under it.
 
     Raises:
-        OSError: there can be no such file; it names ``path`` or the folder that cannot be made.
+        OSError: there can be no such file, or no room for it; it names ``path`` or the folder that cannot be
+            made.
     """
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{target.name[:40]}."  # not all of it: names may be as long as the file system allows
+    name = None
     try:
         handle, name = tempfile.mkstemp(prefix=prefix, suffix=target.suffix, dir=target.parent)
-    except OSError as error:
-        error.filename = str(target)  # what people asked for, not the temporary name
-        raise
-    os.close(handle)
-    temporary = Path(name)
-    try:
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)  # mkstemp makes files private
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
         temporary.replace(target)
+    except OSError as error:
+        if name is None or error.filename in (None, name):  # write() names none
+            error.filename = str(target)  # what people asked for, not the temporary name
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
     """Write a whole file atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)

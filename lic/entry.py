@@ -10,7 +10,7 @@ from typing import NoReturn, TypeGuard
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from lic import allocator
+from lic import allocator, interruption
 from lic.errors import UserError
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -18,15 +18,15 @@ _NO_CHOICE = re.compile(r"Could not override '(\w+)'\. No match in the defaults 
 _NO_KEY = re.compile(r"Could not override '([\w.]+)'.* is not in struct")
 _NO_OPTION = re.compile(r"Could not find '([\w/]+)' Available options in '\w+': (.*?) Config search path")
 _COMPOSITION = (HydraException, OmegaConfBaseException)
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ENVIRONMENT = {
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, *_FULL),
     *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
 }
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def run(main: Callable[[], object]) -> None:
-    """Run a command; print a user's mistake as one line and exit with 2.
+    """Run a command; print a user's mistake as one line and exit with 2, a signal with 130 or 143.
 
     Faults of ours keep their traceback. So does everything when HYDRA_FULL_ERROR=1 is set.
     """
@@ -35,13 +35,15 @@ def run(main: Callable[[], object]) -> None:
     os.environ[_FULL_ERROR] = "1"  # Hydra then raises instead of printing and exiting
     try:
         try:
-            main()
+            with interruption.handled():
+                main()
         except (SystemExit, UserError):
             _flush()
             raise
         _flush()
-    except KeyboardInterrupt:
-        sys.exit("Interrupted.")
+    except interruption.Interrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
     except BrokenPipeError:  # `--help | head`: the reader has seen enough
         drop_output()
     except Exception as error:

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate, to_absolute_path
-from lightning import Callback
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging, RichProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from lic.codecs import RateDistortionCodec
-from lic.coding.checkpoint import CHECKPOINTS, check_resumable, find_model
+from lic.coding.checkpoint import CHECKPOINTS, check_resumable, first_readable
 from lic.coding.classical import classical_codecs
 from lic.entry import is_main_process
 from lic.errors import UserError
@@ -25,6 +25,7 @@ from lic.losses import check_distortion, check_lambda, lambda_warning
 from lic.metrics.quality import MS_SSIM_MIN_SIDE
 from lic.models import CompressionModel
 from lic.sweep import in_sweep, run_folder
+from lic.training.checkpoints import Checkpoints
 
 METRICS_FILE = "metrics.csv"
 _PRECISIONS = ("32-true", "bf16-mixed")
@@ -34,13 +35,22 @@ _WHOLE_NUMBERS = {
     "trainer.val_check_interval": 1,
     "trainer.limit_val_batches": 1,
     "trainer.log_every_n_steps": 1,
+    "trainer.accumulate_grad_batches": 1,
     "data.batch_size": 1,
     "data.patch_size": 1,
     "data.num_workers": 0,
 }
 _KEYS = {
     *("model", "upsample", "data", "trainer", "optimizer", "logger", "lambda", "distortion"),
-    *("seed", "ema", "ckpt_path", "classical", "variant"),
+    *("seed", "ema", "ckpt_path", "checkpoint_minutes", "classical", "variant"),
+}
+
+_NOT_FOR_TRAINER = {
+    "fast_dev_run": "trainer=debug takes a few steps that touch everything",
+    "logger": "choose logger=wandb, tensorboard, csv or none",
+    "gradient_clip_val": "give optimizer.clip_norm",
+    "gradient_clip_algorithm": "give optimizer.clip_norm",
+    "barebones": "logger=none leaves out what costs time",
 }
 
 _log = logging.getLogger(__name__)
@@ -88,8 +98,12 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         raise UserError(f"Unknown option {', '.join(map(str, sorted(unknown)))}; see --help.")
     for key, low in _WHOLE_NUMBERS.items():
         value = OmegaConf.select(cfg, key)
-        if value is not None and (not isinstance(value, int) or not low <= value < 2**32):
+        if isinstance(value, float) and value.is_integer():  # 1e6
+            value = int(value)
+            OmegaConf.update(cfg, key, value)
+        if value is not None and (type(value) is not int or not low <= value < 2**32):
             raise UserError(f"{key} must be a whole number from {low} on, not {value!r}.")
+    _check_trainer(cfg.trainer)
     lmbda, distortion = check_lambda(cfg["lambda"]), check_distortion(cfg.distortion)
     if warning := lambda_warning(lmbda, distortion):
         _log.warning(warning)
@@ -105,6 +119,9 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
             f"trainer.precision must be {' or '.join(_PRECISIONS)}, not {cfg.trainer.precision}: in 16-bit "
             "floating point the first steps overflow."
         )
+    minutes = cfg.checkpoint_minutes
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not minutes > 0:
+        raise UserError(f"checkpoint_minutes must be a positive number, not {minutes!r}.")
     if cfg.ema is not None and not (isinstance(cfg.ema, float) and 0 < cfg.ema < 1):
         raise UserError(f"ema must be a decay between 0 and 1 such as 0.999, or null, not {cfg.ema!r}.")
     if in_sweep() and cfg.trainer.devices != 1 and "Basic" in HydraConfig.get().launcher._target_:
@@ -113,6 +130,21 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
             "train on several."
         )
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+
+
+def _check_trainer(trainer: DictConfig) -> None:
+    """Refuse options of Lightning's that do not exist, that would be ignored, or that leave no codec."""
+    known = set(inspect.signature(Trainer).parameters) | {"_target_"}
+    if unknown := sorted(map(str, set(trainer) - known)):
+        raise UserError(f"Unknown option trainer.{unknown[0]}; see --help, and lightning.Trainer for more.")
+    for key, instead in _NOT_FOR_TRAINER.items():
+        if trainer.get(key) not in (None, False):
+            raise UserError(f"trainer.{key} has no place in a training of lic; {instead}.")
+    if trainer.val_check_interval % trainer.accumulate_grad_batches:
+        raise UserError(
+            f"trainer.val_check_interval={trainer.val_check_interval} counts batches, and a step has "
+            f"{trainer.accumulate_grad_batches} of them; give a multiple."
+        )
 
 
 def check_patches(net: CompressionModel, patch_size: int) -> None:
@@ -136,43 +168,45 @@ def check_patches(net: CompressionModel, patch_size: int) -> None:
 def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any]) -> str | None:
     """The checkpoint that ``ckpt_path`` means; in a sweep, an unfinished job continues by itself.
 
+    Of a run it is the last one, or the best one where the last cannot be read.
+
     Raises:
         UserError: there is no such checkpoint, or it belongs to another model, λ or distortion.
     """
-    folder = run_folder()
-    if cfg.ckpt_path is None:
-        own = folder / CHECKPOINTS / "last.ckpt"
-        if not (in_sweep() and own.is_file()):
+    folder, by_itself = run_folder(), cfg.ckpt_path is None
+    if by_itself and not in_sweep():
+        return None
+    given = folder if by_itself or cfg.ckpt_path == "last" else Path(to_absolute_path(cfg.ckpt_path))
+    of_run = (given / CHECKPOINTS / f"{name}.ckpt" for name in ("last", "best"))
+    files = [file for file in (given, *of_run) if file.is_file()]
+    if not files:
+        if by_itself:
             return None
-        file = own
-    elif cfg.ckpt_path == "last":
-        try:
-            file = find_model(folder, names=("last",))
-        except UserError as error:
-            raise UserError(
-                f"{folder} has no {CHECKPOINTS}/last.ckpt to continue; give hydra.run.dir=FOLDER of the run "
-                "to continue, or ckpt_path=FOLDER to start a new run from its last checkpoint."
-            ) from error
-    else:
-        file = find_model(to_absolute_path(cfg.ckpt_path), names=("last", "best"))
-    done = check_resumable(file, config)["global_step"]
+        raise UserError(
+            f"{given} has no {CHECKPOINTS}/last.ckpt to continue; give hydra.run.dir=FOLDER of the run "
+            "to continue, or ckpt_path=FOLDER to start a new run from its last checkpoint."
+        )
+    try:
+        file, checkpoint = first_readable(files)
+    except UserError as error:
+        if not by_itself:
+            raise
+        _log.warning("%s The job begins anew.", error)
+        return None
+    check_resumable(file, checkpoint, config)
+    done = checkpoint["global_step"]
     if file.parent.parent != folder and done >= config["trainer"]["max_steps"]:
         raise UserError(f"{file} has run its {done} steps; give a larger trainer.max_steps to continue it.")
-    _log.info("Continuing from %s.", file)
+    _log.info("Continuing from %s, step %d.", file, done)
     return str(file)
 
 
-def callbacks(cfg: DictConfig) -> tuple[ModelCheckpoint, list[Callback]]:
-    """The checkpoints (best by validation R-D cost, and last), and all callbacks with them."""
-    checkpoint = ModelCheckpoint(
-        dirpath=run_folder() / CHECKPOINTS,
-        filename="best",
-        monitor="val/rd_cost",
-        save_last=True,
-        enable_version_counter=False,
-    )
+def callbacks(cfg: DictConfig) -> tuple[Checkpoints, list[Callback]]:
+    """The checkpoints, and all callbacks with them: the run's own last, so that they see what others did."""
+    checkpoints = Checkpoints(run_folder() / CHECKPOINTS, minutes=cfg.checkpoint_minutes)
     averaging = [EMAWeightAveraging(decay=cfg.ema, use_buffers=False)] if cfg.ema else []
-    return checkpoint, [*averaging, checkpoint, ProgressBar()]
+    given = [instantiate(callback) for callback in cfg.trainer.callbacks or ()]
+    return checkpoints, [*given, *averaging, checkpoints, ProgressBar()]
 
 
 @contextmanager

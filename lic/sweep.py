@@ -8,9 +8,11 @@ import hashlib
 import logging
 import math
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from lic.atomic import write_text
 from lic.entry import end, is_main_process, user_message
+from lic.errors import UserError
+from lic.interruption import Interrupted
+from lic.locking import only_writer
 from lic.status import STATUS_FILE, read_status, write_status
 
 ERROR_FILE = "error.txt"
 _LONGEST_NAME = 120
+_sweeps_lock = ExitStack()  # not kept by the callback: launchers pickle it
 
 _log = logging.getLogger(__name__)
 
@@ -92,13 +98,25 @@ def in_sweep() -> bool:
 def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
     """Decorate a Hydra main function: keep ``status.json``, skip what is done, survive what fails.
 
-    What is done is believed only for the same configuration.
+    What is done is believed only for the same configuration. A folder has one writer at a time.
 
     A single run raises its error. A job of a sweep leaves it in its folder and returns NaN, so that the
-    others go on; `SweepSummary` reports it at the end.
+    others go on; `SweepSummary` reports it at the end. A signal ends the whole sweep.
     """
 
     @functools.wraps(main)
+    def locked(cfg: DictConfig) -> float:
+        with ExitStack() as lock:
+            try:
+                if is_main_process():
+                    lock.enter_context(only_writer(run_folder()))
+            except (UserError, OSError) as error:  # nothing is written into a folder that is another's
+                if not in_sweep():
+                    raise
+                _log.error("%s", user_message(error) or error)
+                return math.nan
+            return guarded(cfg)
+
     def guarded(cfg: DictConfig) -> float:
         folder, sweeping = run_folder(), in_sweep()
         status = read_status(folder)
@@ -114,12 +132,18 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
         _write_status(folder, config=digest, status="running")
         try:
             cost = main(cfg)
+        except Interrupted as stop:
+            _write_status(folder, config=digest, status="interrupted")
+            raise Interrupted(stop.signum, _how_to_continue(folder)) from None
         except BaseException as error:
             message = user_message(error)
             reason = message or f"{type(error).__name__}: {error}"
-            _write_status(folder, config=digest, status="failed", error=reason)
-            if is_main_process():
-                write_text(folder / ERROR_FILE, message or traceback.format_exc())
+            try:
+                _write_status(folder, config=digest, status="failed", error=reason)
+                if is_main_process():
+                    write_text(folder / ERROR_FILE, message or traceback.format_exc())
+            except OSError as unwritable:  # the disk is full, and that is why we are here
+                _log.error("%s", user_message(unwritable) or unwritable)
             if not sweeping and message:
                 end(message)  # raised, Hydra would print a line of its own before it
             if not sweeping or not isinstance(error, Exception):
@@ -129,7 +153,17 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
         _write_status(folder, config=digest, status="done", cost=cost)
         return cost
 
-    return guarded
+    return locked
+
+
+def _how_to_continue(folder: Path) -> str:
+    if in_sweep():
+        return "The same command continues the sweep."
+    if not (folder / "checkpoints" / "last.ckpt").is_file():
+        return ""
+    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
+    given = [a for a in sys.argv[1:] if not a.startswith(("hydra.run.dir=", "ckpt_path="))]
+    return "To continue: " + shlex.join([*program, *given, f"hydra.run.dir={folder}", "ckpt_path=last"])
 
 
 def _write_status(folder: Path, **content: Any) -> None:
@@ -139,13 +173,27 @@ def _write_status(folder: Path, **content: Any) -> None:
 
 
 class SweepSummary(Callback):
-    """After the last job: ``rd.csv``, ``report.html``, a W&B run of the sweep, and the failures by name.
+    """Before the first job: the sweep's lock, or exit with 2 where the same sweep runs already.
 
-    Exits with 3 if a job failed.
+    After the last one: ``rd.csv``, ``report.html``, a W&B run of the sweep, and the failures by name. Exits
+    with 3 if a job failed.
     """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra in the process that starts the sweep, which keeps the lock to its end."""
+        try:
+            _sweeps_lock.enter_context(only_writer(Path(config.hydra.sweep.dir)))
+        except (UserError, OSError) as error:  # Hydra would turn it into a warning
+            end(user_message(error) or str(error))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra in the process that started the sweep."""
+        try:
+            self._summarize(config)
+        finally:
+            _sweeps_lock.close()
+
+    def _summarize(self, config: DictConfig) -> None:
         from lic.evaluation.summary import add_classical, summarize  # Hydra composes without torch
 
         folder = Path(config.hydra.sweep.dir)

@@ -67,6 +67,7 @@ class Fit(Protocol):
         *callbacks: Callback,
         patch_size: int = 64,
         ema: float | None = None,
+        minutes: float = 10,
         ckpt_path: str | None = None,
         **trainer: Any,
     ) -> Trainer: ...
@@ -138,6 +139,7 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
         *callbacks: Callback,
         patch_size: int = 64,
         ema: float | None = None,
+        minutes: float = 10,
         ckpt_path: str | None = None,
         **trainer: Any,
     ) -> Trainer:
@@ -153,9 +155,9 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
             "enable_model_summary": False,
             "default_root_dir": folder,
         }
-        lightning = Trainer(
-            **settings | trainer, callbacks=[*runs.callbacks(OmegaConf.create({"ema": ema}))[1], *callbacks]
-        )
+        given: dict[str, Any] = {"ema": ema, "checkpoint_minutes": minutes, "trainer": {"callbacks": []}}
+        own = runs.callbacks(OmegaConf.create(given))[1]
+        lightning = Trainer(**settings | trainer, callbacks=[*own, *callbacks])
         data = ImageData(
             train=DeadLeaves(), valid=DeadLeaves(1, patch_size), batch_size=2, patch_size=patch_size
         )

@@ -1,3 +1,4 @@
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,13 @@ def test_who_asks_for_it_gets_the_traceback_of_a_users_mistake(monkeypatch: pyte
         entry.run(lambda: _raise(UserError("Give a folder.")))
 
 
-def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_no_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     with pytest.raises(SystemExit) as stop:
-        entry.run(lambda: _raise(KeyboardInterrupt()))
-    assert stop.value.code == "Interrupted."
+        entry.run(lambda: signal.raise_signal(signal.SIGINT))
+    assert stop.value.code == 130 and capsys.readouterr().err == "Interrupted by SIGINT.\n"
 
 
 def test_sentences_are_found_below_what_hydra_wraps_around_them() -> None:

@@ -13,10 +13,10 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 RANKS: tuple[set[str], ...] = (
-    {"errors", "atomic", "allocator", "status", "_torchvision"},
+    {"errors", "atomic", "allocator", "interruption", "locking", "status", "_torchvision"},
     {"layers", "entropy", "metrics", "bitstream"},
     {"models", "losses", "data"},
-    {"codecs", "coding"},
+    {"codecs", "coding", "training"},
     {"evaluation", "tracking", "runs", "entry", "sweep", "cli"},
     {"train.py", "eval.py"},
 )
@@ -27,7 +27,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "errors": {"torch", "hydra"},
     **{part: {"lightning", "hydra", "omegaconf", "wandb"} for part in ("layers", "entropy", "metrics")},
     **{part: {"lightning", "hydra", "omegaconf", "wandb"} for part in ("models", "losses", "coding")},
-    "codecs": {"hydra", "omegaconf", "wandb", "compressai"},
+    **{part: {"hydra", "omegaconf", "wandb", "compressai"} for part in ("codecs", "training")},
     "evaluation": {"lightning", "compressai", "wandb"},
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from lic.entry import user_message
+from lic.interruption import Interrupted
 
 REFUSED = 2
 """Exit code of a mistake that ends a command; also of typer's own refusals."""
@@ -61,9 +62,8 @@ def run(
                 elif not as_json:
                     typer.echo(words, err=aside)
                 advance()
-    except KeyboardInterrupt:
-        typer.echo(f"Interrupted: {len(done)} of {len(names)} files are done.", err=True)
-        raise
+    except Interrupted as stop:
+        raise Interrupted(stop.signum, f"{len(done)} of {len(names)} files are done.") from None
     if as_json:
         typer.echo(json.dumps(results, indent=2))
     if failed := sum(result["error"] is not None for result in results):

@@ -182,9 +182,13 @@ class RateDistortionCodec(LightningModule):
         if not value.isfinite():
             raise TrainingDivergedError(
                 f"Training diverged: the {name} is {value.item()} at step {self.global_step} "
-                f"(lambda={self.lmbda:g}, last finite loss {self._last_finite_loss:.6g}). The last good "
-                "checkpoint is kept; start again with a smaller optimizer.lr."
+                f"(lambda={self.lmbda:g}, last finite loss {self._last_finite_loss:.6g}). "
+                f"{self._kept()}; start again with a smaller optimizer.lr."
             )
+
+    def _kept(self) -> str:
+        file = getattr(self.trainer.checkpoint_callback, "kept", None)
+        return f"The last good checkpoint is kept in {file}" if file else "No checkpoint was saved yet"
 
 
 def _check_number(name: str, value: object, may_be_zero: bool = False) -> float:

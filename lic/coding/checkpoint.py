@@ -1,8 +1,9 @@
 """What a training leaves for coding and for its continuation. Nothing found in a checkpoint is executed."""
 
+import logging
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from lic.coding.rebuild import rebuild_net
 from lic.errors import UserError, naming_file
 from lic.models import CompressionModel, describe_model, net_weights
 
+_log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
 _KEPT = ("model", "lambda", "distortion", "optimizer", "ema", "seed", "trainer.precision")
 
@@ -78,13 +80,27 @@ def setting(config: Any, key: str) -> Any:
     return config
 
 
-def check_resumable(file: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The checkpoint, if ``config`` may continue it: the run's own settings but for its length and data.
+def first_readable(files: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
+    """The first of ``files`` that can be read and its content; a warning names those before it.
 
     Raises:
-        UserError: ``file`` is no checkpoint, or one of another run.
+        UserError: none can.
     """
-    checkpoint = read_checkpoint(file)
+    *earlier, last = files
+    for file in earlier:
+        try:
+            return file, read_checkpoint(file)
+        except UserError as error:
+            _log.warning("%s", error)
+    return last, read_checkpoint(last)
+
+
+def check_resumable(file: Path, checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Refuse to continue the checkpoint in ``file`` with other settings, but for its length and data.
+
+    Raises:
+        UserError: a setting differs.
+    """
     saved = checkpoint["hyper_parameters"]["config"]
     for key in _KEPT:
         was, now = _words(saved, key), _words(config, key)
@@ -93,7 +109,6 @@ def check_resumable(file: Path, config: Mapping[str, Any]) -> dict[str, Any]:
                 f"{file} was trained with {key} = {was}, not {now}; continue it with its own settings or "
                 "start a new run without ckpt_path."
             )
-    return checkpoint
 
 
 def _check_archive(path: Path) -> None:

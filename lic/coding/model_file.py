@@ -169,8 +169,8 @@ def _training(file: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 def _validation_cost(callbacks: Any) -> float | None:
     for state in callbacks.values() if isinstance(callbacks, Mapping) else ():
-        if isinstance(score := setting(state, "current_score"), Tensor) and score.numel() == 1:
-            return score.item()
+        if isinstance(cost := setting(state, "cost"), float):
+            return cost
     return None
 
 

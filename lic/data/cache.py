@@ -83,7 +83,7 @@ class CachedImages:
         return {key: value for key, value in self.__dict__.items() if key != "_pixels"}
 
     def patches(self, key: tuple[int, int], items: range, size: int) -> Pixels:
-        """Cut random crops out of random images, half of them mirrored: uint8 ``[len(items), 3, size, size]``.
+        """Cut random crops of random images, half of them mirrored: uint8 ``[len(items), 3, size, size]``.
 
         Patch i depends on (key, i) alone: it is given by row i of the numbers that the key's generator draws.
         """

@@ -31,7 +31,7 @@ class PatchSource(Protocol):
     """Where training patches come from."""
 
     def patches(self, key: tuple[int, int], items: range, size: int) -> Pixels:
-        """Draw patches, uint8 ``[len(items), 3, size, size]``; each is a pure function of (key, item, size)."""
+        """Draw patches, uint8 ``[len(items), 3, size, size]``, each a pure function of (key, item, size)."""
 
 
 class Batch(NamedTuple):
@@ -116,7 +116,9 @@ class ImageData(LightningDataModule):
 
     def _trained_batches(self) -> int:
         """Not the steps: a step may accumulate several batches."""
-        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed if self.trainer else 0
+        if not self.trainer:
+            return 0
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """The validation images in order, each a uint8 batch of one, ``[1, 3, H, W]``.

@@ -45,7 +45,7 @@ class DeadLeaves:
         return np.ascontiguousarray(image.transpose(1, 2, 0))
 
     def patches(self, key: tuple[int, int], items: range, size: int) -> Pixels:
-        """Render an image for each item, a pure function of (key, item): uint8 ``[len(items), 3, size, size]``."""
+        """Render an image for each item, from (key, item) alone: uint8 ``[len(items), 3, size, size]``."""
         return np.stack([render(np.random.default_rng((*key, item)), size) for item in items])
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lic.coding.checkpoint import check_resumable, find_model, read_checkpoint
+from lic.coding.checkpoint import check_resumable, find_model, first_readable, read_checkpoint
 from lic.coding.load import load_codec
 from lic.data import DeadLeaves, write_png
 from lic.entropy import tables
@@ -266,14 +266,24 @@ def test_weights_that_are_not_numbers_are_refused(checkpoint: dict[str, Any], tm
 def test_only_the_same_training_is_continued(checkpoint: dict[str, Any], tmp_path: Path) -> None:
     file = _save(checkpoint, tmp_path / "last.ckpt")
     own = checkpoint["hyper_parameters"]["config"]
-    check_resumable(file, own | {"data": {"batch_size": 2}})
+    check_resumable(file, checkpoint, own | {"data": {"batch_size": 2}})
     others = {"lambda": 0.03, "seed": 1, "distortion": "ms_ssim", "model": MODEL | {"width": 16}}
     for key, value in others.items():
         with pytest.raises(UserError, match=f"last.ckpt was trained with {key} = .*; continue it"):
-            check_resumable(file, own | {key: value})
-    (tmp_path / "note.txt").write_text("hello")
-    with pytest.raises(UserError, match="not a readable checkpoint"):
-        check_resumable(tmp_path / "note.txt", own)
+            check_resumable(file, checkpoint, own | {key: value})
+
+
+def test_what_cannot_be_read_is_passed_over_with_a_line(
+    checkpoint: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    best = _save(checkpoint, tmp_path / "best.ckpt")
+    half = tmp_path / "last.ckpt"
+    half.write_bytes(best.read_bytes()[: best.stat().st_size // 2])
+    file, content = first_readable([half, best])
+    assert file == best and content["state_dict"].keys() == checkpoint["state_dict"].keys()
+    assert "last.ckpt is not a readable checkpoint" in caplog.text
+    with pytest.raises(UserError, match=r"last.ckpt is not a readable checkpoint"):
+        first_readable([half])
 
 
 def test_loading_leaves_the_random_state_alone(checkpoint: dict[str, Any], tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ def noisy(model: str, y: Tensor, first: int = 0, batch: int = 7) -> Tensor:
     torch.manual_seed(3)
     with own_noise((1, batch), range(first, first + len(y)), CPU):
         if model == "bottleneck":
-            return EntropyBottleneck(4).train()(y)[0].detach()  # type: ignore[no-any-return]
-        return GaussianConditional().train()(y, means=y / 2, scales=torch.ones_like(y))[0]  # type: ignore[no-any-return]
+            return EntropyBottleneck(4).train()(y)[0].detach()
+        return GaussianConditional().train()(y, means=y / 2, scales=torch.ones_like(y))[0]
 
 
 @pytest.mark.parametrize("model", ["bottleneck", "conditional"])

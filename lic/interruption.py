@@ -1,0 +1,74 @@
+"""SIGINT and SIGTERM: they end work at once, a training after the step it is in."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(BaseException):
+    """The process was told to stop; not an `Exception`, lest somebody take it for a failed job and go on.
+
+    Args:
+        signum: of the signal. The exit code says which it was, as shells expect: 130 or 143.
+        message: what was saved and how to go on.
+    """
+
+    def __init__(self, signum: int, message: str = "") -> None:
+        self.signum, self.exit_code = signum, 128 + signum
+        super().__init__(" ".join([f"Interrupted by {signal.Signals(signum).name}.", message]).strip())
+
+
+class _State:
+    owner: int | None = None  # the process whose signals these are: forked workers inherit the handlers
+    deferring = False
+    requested: int | None = None
+
+
+def _on_signal(signum: int, frame: FrameType | None) -> None:
+    if os.getpid() != _State.owner:
+        return  # the parent decides; a worker that died would take the step with it
+    if not _State.deferring or _State.requested is not None:
+        raise Interrupted(signum)
+    _State.requested = signum
+    name = signal.Signals(signum).name
+    with suppress(OSError):  # print() could meet itself here
+        os.write(2, f"\n{name}: ending after this step; once more stops at once.\n".encode())
+
+
+@contextmanager
+def handled() -> Iterator[None]:
+    """Raise `Interrupted` in the block, where the process is told to stop. Only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signum: signal.signal(signum, _on_signal) for signum in _SIGNALS}
+    _State.owner = os.getpid()
+    try:
+        yield
+    finally:
+        _State.owner = None
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def defer(wanted: bool) -> None:
+    """Whether the first signal only lets itself be asked for, by `requested`, from now on.
+
+    Does nothing outside of `handled`. Other handlers that were set meanwhile (Lightning has one for SIGTERM,
+    which ends the training without an error) are replaced.
+    """
+    if _State.owner != os.getpid():
+        return
+    _State.deferring, _State.requested = wanted, None
+    for signum in _SIGNALS:
+        signal.signal(signum, _on_signal)
+
+
+def requested() -> int | None:
+    """The signal that came since `defer`."""
+    return _State.requested
