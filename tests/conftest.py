@@ -68,6 +68,7 @@ class Fit(Protocol):
         patch_size: int = 64,
         ema: float | None = None,
         minutes: float = 10,
+        first: Callback | None = None,
         ckpt_path: str | None = None,
         **trainer: Any,
     ) -> Trainer: ...
@@ -140,6 +141,7 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
         patch_size: int = 64,
         ema: float | None = None,
         minutes: float = 10,
+        first: Callback | None = None,
         ckpt_path: str | None = None,
         **trainer: Any,
     ) -> Trainer:
@@ -157,7 +159,7 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
         }
         given: dict[str, Any] = {"ema": ema, "checkpoint_minutes": minutes, "trainer": {"callbacks": []}}
         own = runs.callbacks(OmegaConf.create(given))[1]
-        lightning = Trainer(**settings | trainer, callbacks=[*own, *callbacks])
+        lightning = Trainer(**settings | trainer, callbacks=[*([first] if first else []), *own, *callbacks])
         data = ImageData(
             train=DeadLeaves(), valid=DeadLeaves(1, patch_size), batch_size=2, patch_size=patch_size
         )

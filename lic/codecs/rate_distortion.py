@@ -81,7 +81,7 @@ class RateDistortionCodec(LightningModule):
         self.aux_lr = _check_number("aux_lr", aux_lr)
         self.clip_norm = _check_number("clip_norm", clip_norm, may_be_zero=True)
         self.validation_means = nn.ModuleDict(
-            {name: MeanMetric() for name in ("rd_cost", "bpp", "distortion", "psnr")}
+            {name: MeanMetric(nan_strategy="disable") for name in ("rd_cost", "bpp", "distortion", "psnr")}
         )
         self._last_finite_loss = math.nan
         self._clock, self._images = 0.0, 0

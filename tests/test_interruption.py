@@ -1,0 +1,123 @@
+"""Signals to whole commands; what a training saves is tested in tests/training/test_checkpoints.py."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lic import interruption
+from lic.coding.checkpoint import read_checkpoint
+from lic.status import read_status
+
+TRAIN = (
+    "model=baseline",
+    "model.width=4",
+    "model.kernel_size=3",
+    "distortion=mse",
+    "logger=csv",
+    "classical=[]",
+)
+SHORT = (
+    "classical=[]",
+    "data.num_workers=0",
+    "data.patch_size=64",
+    "data.batch_size=2",
+    "trainer.accelerator=cpu",
+)
+STEPS = ("trainer.max_steps=150", "trainer.val_check_interval=150", "trainer.limit_val_batches=1")
+
+
+@contextmanager
+def started(repository: Path, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that runs beside the test."""
+    settings = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(repository), "LIC_CACHE": str(folder / "cache")}
+    with subprocess.Popen(
+        [sys.executable, repository / "train.py", *arguments, *TRAIN, *SHORT, *STEPS],
+        cwd=folder,
+        env=os.environ | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(there: Callable[[], Any], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not there():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.05)
+
+
+def test_a_terminated_run_says_how_to_go_on(repository: Path, run_python: Any, tmp_path: Path) -> None:
+    run, often = tmp_path / "run", "checkpoint_minutes=0.001"
+    last = run / "checkpoints" / "last.ckpt"
+    with started(repository, tmp_path, "lambda=0.01", f"hydra.run.dir={run}", often) as process:
+        wait_for(last.is_file, process)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    assert "SIGTERM: ending after this step; once more stops at once." in err and "Traceback" not in err
+    assert read_status(run)["status"] == "interrupted"
+    saved = read_checkpoint(last)["global_step"]
+    assert 0 < saved < 150
+
+    *_, said = err.strip().splitlines()
+    command = shlex.split(said.removeprefix("Interrupted by SIGTERM. To continue: "))
+    assert command[0] == "python" and f"hydra.run.dir={run}" in command
+    done = run_python(*command[1:])
+    assert done.returncode == 0, done.stderr
+    assert read_checkpoint(last)["global_step"] == 150 and read_status(run)["status"] == "done"
+
+
+def test_an_interrupted_sweep_ends_whole_and_goes_on_with_the_same_command(
+    repository: Path, run_python: Any, tmp_path: Path
+) -> None:
+    sweep = ("-m", "lambda=0.01,0.02", "hydra.sweep.dir=sweep", "checkpoint_minutes=0.001")
+    jobs = [tmp_path / "sweep" / f"lambda-{value}" for value in ("0.01", "0.02")]
+    with started(repository, tmp_path, *sweep) as process:
+        wait_for((jobs[0] / "checkpoints" / "last.ckpt").is_file, process)
+        with started(repository, tmp_path, *sweep) as twin:
+            _, err = twin.communicate(timeout=60)
+        assert twin.returncode == 2 and f"sweep is being written by process {process.pid} on" in err
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.strip().endswith("Interrupted by SIGINT. The same command continues the sweep.")
+    assert not jobs[1].exists() and read_status(jobs[0])["status"] == "interrupted"
+
+    done = run_python(repository / "train.py", *sweep, *TRAIN, *SHORT, *STEPS)
+    assert done.returncode == 0, done.stderr
+    assert "Continuing from" in done.stdout
+    assert [read_status(job)["status"] for job in jobs] == ["done", "done"]
+
+
+def test_signals_are_the_commands_only_while_it_runs() -> None:
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    with interruption.handled():
+        assert signal.getsignal(signal.SIGINT) is signal.getsignal(signal.SIGTERM)
+        with pytest.raises(interruption.Interrupted):
+            signal.raise_signal(signal.SIGINT)
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+    interruption.defer(True)
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_forked_workers_leave_signals_to_their_parent() -> None:
+    with interruption.handled():
+        child = os.fork()
+        if child == 0:
+            signal.raise_signal(signal.SIGTERM)  # nothing happens
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
