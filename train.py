@@ -31,11 +31,8 @@ def main(cfg: DictConfig) -> float:
     seed_everything(cfg.seed, verbose=False)
     folder = sweep.run_folder()
     resume = runs.checkpoint_to_resume(cfg, config)
-    data = instantiate(cfg.data)
-    images = data.test_set  # a missing test set is found out before the training, not after
-    net = instantiate(cfg.model)
-    runs.check_patches(net, cfg.data.patch_size)
-    codec = RateDistortionCodec(net, config, **cfg.optimizer)
+    data = runs.build_data(cfg)
+    codec = RateDistortionCodec(runs.build_net(cfg, config), config, **cfg.optimizer)
     checkpoints, callbacks = runs.callbacks(cfg)
     trainer = instantiate(cfg.trainer, logger=False, callbacks=callbacks)
     data.prepare_data()
@@ -45,6 +42,7 @@ def main(cfg: DictConfig) -> float:
         assert checkpoints.best_cost is not None, "the last step is always validated"
         if trainer.is_global_zero:
             best = load_codec(folder)
+            images = data.test_set
             result = evaluate(best, images, folder, data.test_name, some_pictures(len(images)))
             for logger in trainer.loggers:
                 logger.log_metrics({f"test/{name}": value for name, value in result.mean.items()})

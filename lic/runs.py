@@ -18,12 +18,14 @@ from omegaconf import DictConfig, OmegaConf
 from lic.codecs import RateDistortionCodec
 from lic.coding.checkpoint import CHECKPOINTS, check_resumable, first_readable
 from lic.coding.classical import classical_codecs
+from lic.coding.description import Description, model_options
+from lic.data import ImageData
 from lic.entry import is_main_process
 from lic.errors import UserError
 from lic.layers import padded_size
 from lic.losses import check_distortion, check_lambda, lambda_warning
 from lic.metrics.quality import MS_SSIM_MIN_SIDE
-from lic.models import CompressionModel
+from lic.models import CompressionModel, describe_model
 from lic.sweep import in_sweep, run_folder
 from lic.training.checkpoints import Checkpoints
 
@@ -147,13 +149,40 @@ def _check_trainer(trainer: DictConfig) -> None:
         )
 
 
-def check_patches(net: CompressionModel, patch_size: int) -> None:
+def build_data(cfg: DictConfig) -> ImageData:
+    """The data module, with test images.
+
+    Raises:
+        UserError: it is something else, or has none.
+    """
+    data = instantiate(cfg.data)
+    if not isinstance(data, ImageData):
+        raise UserError(f"data must be an ImageData (see conf/data/), not a {type(data).__name__}.")
+    _ = data.test_set  # a missing test set is found out before the training, not after
+    return data
+
+
+def build_net(cfg: DictConfig, config: Mapping[str, Any]) -> CompressionModel:
+    """The network, of which a checkpoint can name what rebuilds it.
+
+    Raises:
+        UserError: it is not one of lic's, or patches do not fit it.
+    """
+    net = instantiate(cfg.model)
+    if not isinstance(net, CompressionModel) or not net.architecture:
+        raise UserError(
+            f"model._target_={cfg.model.get('_target_')} makes a {type(net).__name__}, which a checkpoint of "
+            "lic could not describe; add it to lic.models.MODELS and let lic.models.build_model make it."
+        )
+    Description.parse(config)
+    _check_patches(net, cfg.data.patch_size)
+    return net
+
+
+def _check_patches(net: CompressionModel, patch_size: int) -> None:
     """Refuse patches that a net with ``pixel_unshuffle`` would pad: it would learn to code the padding.
 
     A family's own multiple is not asked for: the images of CIFAR-10 are smaller.
-
-    Raises:
-        UserError: they are no multiple of the larger ``downsampling``.
     """
     multiple = net.downsampling
     if multiple > type(net).downsampling and patch_size % multiple:
@@ -223,11 +252,11 @@ def loggers(cfg: DictConfig, config: dict[str, Any]) -> Iterator[list[Logger]]:
     made: list[Logger] = []
     exit_code = 1
     try:
+        names = {"name": folder.name, "group": folder.parent.name if in_sweep() else None}
+        if not in_sweep():  # such a folder is called by its time
+            names["name"] = f"{describe_model(**model_options(config))}, λ = {config['lambda']:g}"
         for name, node in cfg.logger.items():
-            group = folder.parent.name if in_sweep() else None
-            made.append(
-                instantiate(node, **({"name": folder.name, "group": group} if name == "wandb" else {}))
-            )
+            made.append(instantiate(node, **(names if name == "wandb" else {})))
             if name != "csv":
                 made[-1].log_hyperparams(config)
         yield made

@@ -129,9 +129,11 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
         if sweeping and status.get("status") == "done":
             _log.info("%s is done; skipped.", folder.name)
             return float(status["cost"])
-        _write_status(folder, config=digest, status="running")
         try:
+            _write_status(folder, config=digest, status="running")
             cost = main(cfg)
+            _write_status(folder, config=digest, status="done", cost=cost)
+            return cost
         except Interrupted as stop:
             _write_status(folder, config=digest, status="interrupted")
             raise Interrupted(stop.signum, _how_to_continue(folder)) from None
@@ -150,8 +152,6 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
                 raise
             _log.error("%s failed: %s", folder.name, message or traceback.format_exc())
             return math.nan
-        _write_status(folder, config=digest, status="done", cost=cost)
-        return cost
 
     return locked
 

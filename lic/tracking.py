@@ -1,5 +1,6 @@
 """What surrounds Weights & Biases: the mode of its runs, and the one run that sums up a sweep."""
 
+import hashlib
 import logging
 import math
 import os
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # wandb takes half a second; whoever only asks for the mode f
 _log = logging.getLogger(__name__)
 MODES = ("online", "offline", "shared", "disabled")
 MAX_IMAGES = 2
+_LONGEST_NAME = 128  # more are refused online; offline nobody says so
 
 
 def wandb_mode() -> str:
@@ -74,12 +76,20 @@ def start_run(folder: Path, **options: Any) -> "wandb.Run":
     """
     import wandb
 
+    options |= {key: _short(options[key]) for key in ("name", "group") if options.get(key)}
     mode = wandb_mode()
     settings = wandb.Settings(silent=mode != "online")
     try:
         return wandb.init(dir=folder, mode=mode, settings=settings, **options)  # type: ignore[arg-type]
     except wandb.errors.CommError as error:
         raise UserError(f"W&B cannot be reached ({error}); try again or set WANDB_MODE=offline.") from error
+
+
+def _short(name: str) -> str:
+    """A name that the server takes; long ones stay different."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[: _LONGEST_NAME - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def run_logger(project: str, save_dir: str, **options: Any) -> "WandbLogger":

@@ -21,7 +21,7 @@ from lic.entry import user_message
 from lic.errors import UserError
 from lic.layers import UPSAMPLERS
 from lic.models import MODELS, CompressionModel, build_model
-from lic.runs import check_patches, checked_config
+from lic.runs import build_data, build_net, callbacks, checked_config
 from lic.sweep import register_resolvers
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -140,12 +140,56 @@ def test_the_bottleneck_follows_the_width_unless_it_is_given(config: Compose) ->
 def test_patches_that_blocks_of_pixels_would_pad_are_refused(
     options: dict[str, Any], patch_size: int, fitting: int | None
 ) -> None:
-    net = build_model(**{"width": 4} | options)
+    model = {"_target_": "lic.models.build_model", "width": 4} | options
+    plain = {"model": model, "data": {"patch_size": patch_size}, "lambda": 1, "distortion": "mse"}
     if fitting is None:
-        check_patches(net, patch_size)
+        assert build_net(OmegaConf.create(plain), plain).architecture
         return
     with pytest.raises(UserError, match=f" {patch_size} .*; give data.patch_size={fitting} or a smaller"):
-        check_patches(net, patch_size)
+        build_net(OmegaConf.create(plain), plain)
+
+
+def test_what_lic_could_not_save_or_test_is_refused_before_the_training(config: Compose) -> None:
+    cfg = config("model=baseline", "model.width=8", "model._target_=lic.models.Baseline", "~model.name")
+    with pytest.raises(UserError, match="makes a Baseline, which a checkpoint of lic could not describe"):
+        build_net(cfg, {})
+    cfg = config(
+        "data._target_=lightning.LightningDataModule",
+        *(f"~data.{k}" for k in config().data if k != "_target_"),
+    )
+    with pytest.raises(UserError, match=r"data must be an ImageData .* not a LightningDataModule"):
+        build_data(cfg)
+    for split in ("train", "valid", "test"):
+        cfg = config(f"data.{split}={{_target_: torch.utils.data.TensorDataset}}")
+        with pytest.raises(
+            UserError, match=f"data.{split} is a TensorDataset, which lacks what an image set"
+        ):
+            build_data(cfg).prepare_data()
+
+
+def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
+    refused = {
+        "+trainer.fast_dev_run=true": "trainer=debug takes a few steps",
+        "+trainer.logger=true": "choose logger=wandb",
+        "+trainer.gradient_clip_val=0.5": "optimizer.clip_norm",
+        "+trainer.max_stepss=3": "Unknown option trainer.max_stepss",
+        "trainer.accumulate_grad_batches=3": "val_check_interval=.* counts batches, and a step has 3",
+        "trainer.max_steps=1.5": "trainer.max_steps must be a whole number from 1 on, not 1.5",
+        "trainer.max_steps=true": "trainer.max_steps must be a whole number",
+        "checkpoint_minutes=0": "checkpoint_minutes must be a positive number, not 0",
+    }
+    for override, sentence in refused.items():
+        with pytest.raises(UserError, match=sentence):
+            checked_config(config(override))
+    plain = checked_config(config("trainer.max_steps=1e6", "trainer.limit_val_batches=2"))
+    assert plain["trainer"]["max_steps"] == 1_000_000 and isinstance(plain["trainer"]["max_steps"], int)
+    assert checked_config(config("+trainer.max_time=00:00:10:00"))
+
+
+def test_own_callbacks_are_called(config: Compose) -> None:
+    cfg = config("trainer.callbacks=[{_target_: lightning.pytorch.callbacks.LearningRateMonitor}]")
+    _, made = callbacks(cfg)
+    assert next(type(callback).__name__ for callback in made) == "LearningRateMonitor"
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

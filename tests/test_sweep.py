@@ -1,5 +1,7 @@
 import csv
+import errno
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from lic import sweep
 from lic.data import write_png
 from lic.status import STATUS_FILE, read_status
 from lic.sweep import register_resolvers
@@ -168,3 +171,17 @@ def test_bad_input_is_one_line_without_a_traceback(
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("Error: ") and sentence in lines[0], done.stderr
     assert "Traceback" not in done.stdout
+
+
+def test_a_full_disk_fails_the_job_and_not_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*args: Any, **content: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "status.json"))
+
+    monkeypatch.setattr(sweep, "run_folder", lambda: tmp_path)
+    monkeypatch.setattr(sweep, "in_sweep", lambda: True)
+    monkeypatch.setattr(sweep, "write_status", full)
+    assert math.isnan(sweep.job(lambda cfg: 1.0)(OmegaConf.create({})))
+    assert "status.json: No space left on device; check the path" in caplog.text
+    assert read_status(tmp_path) == {}

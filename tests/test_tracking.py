@@ -147,3 +147,15 @@ def test_the_run_is_finished_when_something_fails(sweep: Path, monkeypatch: pyte
     import wandb
 
     assert wandb.run is None
+
+
+def test_names_are_no_longer_than_the_server_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    asked: list[dict[str, str]] = []
+    monkeypatch.setattr(wandb, "init", lambda **options: asked.append(options))
+    for end in "ab":
+        tracking.start_run(tmp_path, project="lic", name="x" * 140 + end, group="short")
+    first, second = (options["name"] for options in asked)
+    assert len(first) == len(second) == 128 and first != second
+    assert asked[0]["group"] == "short"

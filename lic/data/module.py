@@ -16,7 +16,6 @@ from lic.data.cache import CachedImages
 from lic.data.images import Pixels, to_batch
 from lic.data.published import PUBLISHED, fetch
 from lic.data.sources import ImageFolder, ImageSet, StoredImageSet, split_folder
-from lic.data.synthetic import DeadLeaves
 from lic.errors import UserError
 
 Split = Literal["train", "valid", "test"]
@@ -156,8 +155,13 @@ class ImageData(LightningDataModule):
 
     def _patch_source(self) -> PatchSource:
         images = self._image_set("train")
-        if isinstance(images, DeadLeaves):
-            return images
+        if hasattr(images, "patches"):
+            return cast(PatchSource, images)
+        if not hasattr(images, "files"):
+            raise UserError(
+                f"data.train is a {type(images).__name__}, which has neither files nor patches to train on; "
+                "see docs/data.md."
+            )
         if self._cache is None:
             self._cache = CachedImages(cast(StoredImageSet, images), self.patch_size)
         return self._cache
@@ -194,7 +198,13 @@ class ImageData(LightningDataModule):
                 f"data={', '.join(_CHOICES[split])}."
             )
         if not isinstance(source, str):
-            return source(self._folder) if callable(source) else source
+            images = source(self._folder) if callable(source) else source
+            if not hasattr(images, "names") and not (split == "train" and hasattr(images, "patches")):
+                raise UserError(
+                    f"data.{split} is a {type(images).__name__}, which lacks what an image set has (names, a "
+                    "length, images as uint8 arrays; files to be trained on); see docs/data.md."
+                )
+            return images
         folder = Path(source) if Path(source).is_absolute() else self._folder / source
         if self._name in PUBLISHED and not folder.exists():
             raise UserError(

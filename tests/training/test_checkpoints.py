@@ -21,7 +21,7 @@ class Costs(Callback):
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *args: Any
     ) -> None:
-        metric = pl_module.validation_means["rd_cost"]  # type: ignore[index]
+        metric: Any = pl_module.validation_means["rd_cost"]  # type: ignore[index]
         metric.reset()
         metric.update(next(self.costs))
 
