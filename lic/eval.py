@@ -11,11 +11,12 @@ import hydra
 from omegaconf import DictConfig
 
 from lic import entry, sweep
+from lic.configuration import CONF
 
 sweep.register_resolvers()
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="eval")
+@hydra.main(version_base="1.3", config_path=CONF, config_name="eval")
 @sweep.job
 def main(cfg: DictConfig) -> float:
     """Evaluate what ``ckpt`` and ``codec`` name; the mean bpp of the first result."""
@@ -59,6 +60,11 @@ def main(cfg: DictConfig) -> float:
     return results[0].mean["bpp"]
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """What ``python eval.py`` and ``lic eval`` do with their command line."""
     sys.argv = entry.lists_in(entry.lists_in(sys.argv, "codec"), "ckpt")
     entry.run(main)
+
+
+if __name__ == "__main__":
+    run()

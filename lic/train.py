@@ -8,11 +8,12 @@ import hydra
 from omegaconf import DictConfig
 
 from lic import entry, sweep
+from lic.configuration import CONF
 
 sweep.register_resolvers()
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@hydra.main(version_base="1.3", config_path=CONF, config_name="train")
 @sweep.job
 def main(cfg: DictConfig) -> float:
     """Build, train, evaluate; the best validation R-D cost."""
@@ -54,5 +55,10 @@ def main(cfg: DictConfig) -> float:
     return cost
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """What ``python train.py`` and ``lic train`` do with their command line."""
     entry.run(main)
+
+
+if __name__ == "__main__":
+    run()

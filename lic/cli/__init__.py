@@ -19,6 +19,7 @@ from lic.cli.coding import compress, decompress
 from lic.cli.compare import compare
 from lic.cli.inspect import complexity, export, info, report
 from lic.cli.rate_control import rate_control
+from lic.cli.training import PASS_ON, evaluate, train
 from lic.errors import UserError
 
 EXAMPLES: dict[Callable[..., None], str] = {
@@ -56,6 +57,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+for name, passed_on in {"train": train, "eval": evaluate}.items():
+    app.command(name, add_help_option=False, context_settings=PASS_ON)(passed_on)
 for command, examples in EXAMPLES.items():
     app.command(epilog=f"\b\nExamples:{dedent(examples)}")(command)
 
