@@ -6,4 +6,4 @@ _PACKAGE = Path(__file__).parent
 _INSTALLED, _CHECKOUT = _PACKAGE / "conf", _PACKAGE.parent / "conf"
 
 CONF = str(_INSTALLED if _INSTALLED.is_dir() else _CHECKOUT)
-"""The absolute path of ``conf/``: beside this package in a checkout, within it where a wheel was installed."""
+"""Absolute path of ``conf/``: beside this package in a checkout, within it where a wheel is installed."""

@@ -7,14 +7,13 @@ A command is a function of a module below, registered here. Modules import torch
 import re
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from io import TextIOWrapper
 from textwrap import dedent
 from typing import Annotated
 
 import typer
 
-from lic import entry
+from lic import __version__, entry
 from lic.cli.coding import compress, decompress
 from lic.cli.compare import compare
 from lic.cli.inspect import complexity, export, info, report
@@ -65,7 +64,7 @@ for command, examples in EXAMPLES.items():
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"lic {metadata.version('lic')}")
+        typer.echo(f"lic {__version__}")
         raise typer.Exit
 
 
