@@ -21,5 +21,5 @@ def evaluate(context: typer.Context) -> None:
 
 def _become(module: str, arguments: list[str]) -> None:
     """Go on as ``python -m module``: so Lightning, Slurm and data workers can start this command again."""
-    sys.argv[1:] = arguments
+    sys.argv = [sys.argv[0], *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
