@@ -1,64 +1,11 @@
-"""Code test images to real files with a trained or a classical codec, decode them, and measure.
+"""Code test images to real files with a codec, decode them, and measure. ``lic eval`` does the same.
 
 python eval.py ckpt=RUN_OR_FILE data=kodak
 python eval.py ckpt=A,B target_bpp=0.15 data=kodak
 python eval.py codec=jpeg,webp data=kodak
 """
 
-import sys
-
-import hydra
-from omegaconf import DictConfig
-
-from lic import entry, sweep
-
-sweep.register_resolvers()
-
-
-@hydra.main(version_base="1.3", config_path="conf", config_name="eval")
-@sweep.job
-def main(cfg: DictConfig) -> float:
-    """Evaluate what ``ckpt`` and ``codec`` name; the mean bpp of the first result."""
-    # Imported here: torch takes seconds, and --help, tab completion and misspelt options do without it.
-    from hydra.utils import to_absolute_path
-
-    from lic.coding.classical import classical_codecs
-    from lic.coding.load import load_codec
-    from lic.coding.rate_control import check_different
-    from lic.errors import UserError
-    from lic.evaluation.evaluate import evaluate, evaluate_classical, some_pictures
-    from lic.evaluation.mixture import evaluate_mixture, evaluate_models
-    from lic.evaluation.summary import add_classical, images_of, summarize
-
-    if not cfg.ckpt and not cfg.codec:
-        raise UserError("Nothing to evaluate; give ckpt=RUN_OR_FILE, codec=jpeg,webp, or both.")
-    folder = sweep.run_folder()
-    names, paths = ([given] if isinstance(given, str) else given or [] for given in (cfg.codec, cfg.ckpt))
-    controlled = cfg.target_bpp is not None
-    if controlled and len(paths) < 2:
-        raise UserError("target_bpp chooses among models for each image; give several, as in ckpt=A,B.")
-    for name in [*names, *cfg.classical]:
-        classical_codecs(name)  # an unknown one is found out before the work
-    learned = [load_codec(to_absolute_path(path)) for path in paths]
-    if controlled:
-        check_different(paths, learned)
-    images, data = images_of(cfg)
-    pictures = some_pictures(len(images))
-    if controlled:
-        mixture = evaluate_mixture(learned, images, folder, data, cfg.target_bpp, cfg.metric, pictures)
-        results = [mixture.result, *mixture.alone]
-    elif len(learned) == 1:
-        results = [evaluate(learned[0], images, folder, data, pictures)]
-    else:
-        results = list(evaluate_models(learned, images, folder, data, pictures))
-    for name in names:
-        results += evaluate_classical(name, images, folder, data)
-    if not sweep.in_sweep():
-        add_classical(folder)
-        summarize(folder)
-    return results[0].mean["bpp"]
-
+import lic.eval  # its @hydra.main is what Hydra's tab completion looks for here
 
 if __name__ == "__main__":
-    sys.argv = entry.lists_in(entry.lists_in(sys.argv, "codec"), "ckpt")
-    entry.run(main)
+    lic.eval.run()

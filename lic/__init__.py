@@ -7,7 +7,9 @@ from lic import _torchvision
 if TYPE_CHECKING:
     from lic.coding.load import load_codec as load
 
-__all__ = ["load"]
+__all__ = ["__version__", "load"]
+
+__version__ = "0.1.0"
 
 _torchvision.install()
 

@@ -47,11 +47,11 @@ def handled() -> Iterator[None]:
         yield
         return
     before = {signum: signal.signal(signum, _on_signal) for signum in _SIGNALS}
-    _State.owner = os.getpid()
+    owner, _State.owner = _State.owner, os.getpid()
     try:
         yield
     finally:
-        _State.owner = None
+        _State.owner = owner
         for signum, handler in before.items():
             signal.signal(signum, handler)
 

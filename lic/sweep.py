@@ -161,7 +161,8 @@ def _how_to_continue(folder: Path) -> str:
         return "The same command continues the sweep."
     if not (folder / "checkpoints" / "last.ckpt").is_file():
         return ""
-    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
+    module = sys.modules["__main__"].__spec__  # None where a file was run
+    program = ["lic", module.name.rpartition(".")[2]] if module else ["python", sys.argv[0]]
     given = [a for a in sys.argv[1:] if not a.startswith(("hydra.run.dir=", "ckpt_path="))]
     return "To continue: " + shlex.join([*program, *given, f"hydra.run.dir={folder}", "ckpt_path=last"])
 

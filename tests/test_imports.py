@@ -13,11 +13,12 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 RANKS: tuple[set[str], ...] = (
-    {"errors", "atomic", "allocator", "interruption", "locking", "status", "_torchvision"},
+    {"errors", "atomic", "allocator", "configuration", "interruption", "locking", "status", "_torchvision"},
     {"layers", "entropy", "metrics", "bitstream"},
     {"models", "losses", "data"},
     {"codecs", "coding", "training"},
     {"evaluation", "tracking", "runs", "entry", "sweep", "cli"},
+    {"train", "eval"},
     {"train.py", "eval.py"},
 )
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
@@ -108,7 +109,13 @@ def test_the_walk_sees_every_kind_of_import() -> None:
 
 @pytest.mark.parametrize(
     "modules",
-    ["lic", "lic, lic.entry, lic.sweep", "lic.bitstream", "lic.cli, lic.errors, lic.atomic, lic.allocator"],
+    [
+        "lic",
+        "lic, lic.entry, lic.sweep",
+        "lic.train, lic.eval",
+        "lic.bitstream",
+        "lic.cli, lic.errors, lic.atomic, lic.allocator",
+    ],
 )
 def test_light_modules_load_nothing_heavy(run_python: Any, modules: str) -> None:
     heavy = "{'torch', 'torchvision', 'compressai', 'lightning', 'numpy', 'wandb', 'PIL'}"

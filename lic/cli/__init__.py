@@ -7,18 +7,18 @@ A command is a function of a module below, registered here. Modules import torch
 import re
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from io import TextIOWrapper
 from textwrap import dedent
 from typing import Annotated
 
 import typer
 
-from lic import entry
+from lic import __version__, entry
 from lic.cli.coding import compress, decompress
 from lic.cli.compare import compare
 from lic.cli.inspect import complexity, export, info, report
 from lic.cli.rate_control import rate_control
+from lic.cli.training import PASS_ON, evaluate, train
 from lic.errors import UserError
 
 EXAMPLES: dict[Callable[..., None], str] = {
@@ -56,13 +56,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+for name, passed_on in {"train": train, "eval": evaluate}.items():
+    app.command(name, add_help_option=False, context_settings=PASS_ON)(passed_on)
 for command, examples in EXAMPLES.items():
     app.command(epilog=f"\b\nExamples:{dedent(examples)}")(command)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"lic {metadata.version('lic')}")
+        typer.echo(f"lic {__version__}")
         raise typer.Exit
 
 

@@ -10,6 +10,7 @@ from lic.cli import batch
 from lic.cli.files import STANDARD, read, refuse_existing
 from lic.cli.options import Force, Json
 from lic.coding import MODEL_SUFFIX
+from lic.configuration import CONF
 from lic.errors import UserError
 
 _SHOWN = 8  # numbers of a list; a large photo has hundreds of payloads
@@ -116,7 +117,6 @@ def _model_options(overrides: list[str]) -> dict[str, Any]:
     from lic.sweep import register_resolvers
 
     register_resolvers()
-    conf = Path(__file__).parents[2] / "conf"
-    with initialize_config_dir(str(conf), version_base="1.3"):
+    with initialize_config_dir(CONF, version_base="1.3"):
         config = compose("train", overrides)
     return model_options({"model": OmegaConf.to_container(config.model, resolve=True)})

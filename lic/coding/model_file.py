@@ -8,7 +8,6 @@ ends with the fingerprint: what was read is what was written, to the last bit.
 import json
 import os
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lic import __version__
 from lic.atomic import replacing
 from lic.bitstream import Entry
 from lic.coding import MODEL_SUFFIX
@@ -160,7 +160,7 @@ def _training(file: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "seed": config.get("seed"),
         "ema": config.get("ema"),
         "precision": setting(config, "trainer.precision"),
-        "lic": version("lic"),
+        "lic": __version__,
         "torch": torch.__version__,
         **_test_means(file),
     }

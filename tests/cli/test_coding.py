@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +104,7 @@ def test_json_is_all_that_stdout_gets(lic: Lic, photos: Path) -> None:
 
 
 def test_version(lic: Lic) -> None:
-    assert lic("--version") == (0, f"lic {metadata.version('lic')}\n", "")
+    assert lic("--version") == (0, f"lic {library.__version__}\n", "")
 
 
 def test_an_existing_file_is_kept(lic: Lic, tmp_path: Path) -> None:
