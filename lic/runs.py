@@ -28,6 +28,7 @@ from lic.metrics.quality import MS_SSIM_MIN_SIDE
 from lic.models import CompressionModel, describe_model
 from lic.sweep import in_sweep, run_folder
 from lic.training.checkpoints import Checkpoints
+from lic.training.pace import Pace
 
 METRICS_FILE = "metrics.csv"
 _PRECISIONS = ("32-true", "bf16-mixed")
@@ -235,7 +236,8 @@ def callbacks(cfg: DictConfig) -> tuple[Checkpoints, list[Callback]]:
     checkpoints = Checkpoints(run_folder() / CHECKPOINTS, minutes=cfg.checkpoint_minutes)
     averaging = [EMAWeightAveraging(decay=cfg.ema, use_buffers=False)] if cfg.ema else []
     given = [instantiate(callback) for callback in cfg.trainer.callbacks or ()]
-    return checkpoints, [*given, *averaging, checkpoints, ProgressBar()]
+    shown = [ProgressBar()] if cfg.trainer.enable_progress_bar else []
+    return checkpoints, [*given, *averaging, checkpoints, Pace(), *shown]
 
 
 @contextmanager

@@ -157,7 +157,11 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
             "enable_model_summary": False,
             "default_root_dir": folder,
         }
-        given: dict[str, Any] = {"ema": ema, "checkpoint_minutes": minutes, "trainer": {"callbacks": []}}
+        given: dict[str, Any] = {
+            "ema": ema,
+            "checkpoint_minutes": minutes,
+            "trainer": {"callbacks": [], "enable_progress_bar": True},
+        }
         own = runs.callbacks(OmegaConf.create(given))[1]
         lightning = Trainer(**settings | trainer, callbacks=[*([first] if first else []), *own, *callbacks])
         data = ImageData(

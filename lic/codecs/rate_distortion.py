@@ -99,16 +99,20 @@ class RateDistortionCodec(LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The loss of one batch: mean R-D cost plus auxiliary loss."""
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor, _Costs]:
+        """What a batch's step makes smaller, mean R-D cost plus auxiliary loss; the latter; and the costs."""
         x = to_float(batch.patches)
         items = range(self.global_rank * len(x), (self.global_rank + 1) * len(x))
         with own_noise((self.seed, batch.number), items, x.device):
             out = self._reconstruct(x)
         with torch.autocast(x.device.type, enabled=False):
-            costs = self._costs(out, x)
-            rd_cost, aux = costs.rd_cost.mean(), quantile_loss(self.net)
-            loss = rd_cost + aux
+            costs, aux = self._costs(out, x), quantile_loss(self.net)
+            return costs.rd_cost.mean() + aux, aux, costs
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """The loss of one batch."""
+        loss, aux, costs = self.loss(batch)
+        rd_cost = costs.rd_cost.mean()
         self._guard(loss, "loss")
         self._last_finite_loss = loss.item()
         values = {"loss": rd_cost, "aux_loss": aux, "bpp": costs.bpp, "distortion": costs.distortion}

@@ -1,0 +1,57 @@
+"""How long a training will take, said before its first step."""
+
+import logging
+import time
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+from lic.codecs import RateDistortionCodec
+from lic.data.module import Batch, ImageData
+
+_ENOUGH = 2.0  # seconds; a faster first pass is mostly warming up, and a second one is timed
+
+_log = logging.getLogger(__name__)
+
+
+class Pace(Callback):
+    """Takes a step that changes nothing and says what the whole training will take at this pace."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log one line; in the first process alone, as a step of one's own needs no other."""
+        steps = trainer.max_steps - trainer.global_step
+        if not trainer.is_global_zero or steps < 1:
+            return
+        seconds = self._step(trainer, pl_module)
+        if seconds < _ENOUGH:
+            seconds = self._step(trainer, pl_module)
+        seconds *= trainer.accumulate_grad_batches
+        _log.info(
+            "Training: %s steps of about %.2g s, %s in all and validations besides. Shorter with a smaller "
+            "trainer.max_steps, model.width or data.patch_size, or with trainer=gpu. Ctrl-C saves and ends.",
+            f"{steps:,}",
+            seconds,
+            duration(steps * seconds),
+        )
+
+    def _step(self, trainer: Trainer, module: LightningModule) -> float:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, ImageData) and isinstance(module, RateDistortionCodec)
+        shape = (data.batch_size, 3, data.patch_size, data.patch_size)
+        batch = Batch(torch.full(shape, 128, dtype=torch.uint8, device=module.device), 0)
+        start = time.perf_counter()
+        with trainer.precision_plugin.train_step_context():
+            loss = module.loss(batch)[0]
+        loss.backward()
+        module.zero_grad()
+        if module.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+
+def duration(seconds: float) -> str:
+    """About how long, in the unit that people would use."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 1.5 * length:
+            return f"about {seconds / length:.0f} {unit}s"
+    return "about a minute" if seconds >= 45 else "less than a minute"
