@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from pytorch_msssim import SSIM
 
-# One scale's SSIM and contrast per channel, which no public function gives; pyproject.toml bounds the version.
+# One scale's SSIM and contrast per channel; no public function gives them. pyproject.toml bounds the version.
 from pytorch_msssim.ssim import _ssim
 from torch import Tensor
 
