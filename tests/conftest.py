@@ -1,8 +1,10 @@
 """What tests of several folders share. Networks are narrow and one thread runs them: tests are many."""
 
+import csv
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,6 +55,14 @@ class RunPython(Protocol):
     ) -> subprocess.CompletedProcess[str]: ...
 
 
+class Published(Protocol):
+    def __call__(self, name: str) -> list[dict[str, str]]: ...
+
+
+class PhotoFolder(Protocol):
+    def __call__(self, name: str) -> Path: ...
+
+
 class MakeCodec(Protocol):
     def __call__(
         self, distortion: str = "mse", lmbda: float = 0.015, seed: int = 0, **options: Any
@@ -74,6 +84,14 @@ class Fit(Protocol):
     ) -> Trainer: ...
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests for a GPU run wherever there is one."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="torch finds no CUDA device"))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The folder of train.py, eval.py and conf/."""
@@ -81,12 +99,30 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """Photos and published figures beside the repository, where there are some."""
-    folder = REPOSITORY.parent / "shared"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is absent")
-    return folder
+def published() -> Published:
+    """The rows of a file of tests/published, whose README names the sources."""
+
+    def rows(name: str) -> list[dict[str, str]]:
+        with (REPOSITORY / "tests" / "published" / f"{name}.csv").open() as file:
+            return list(csv.DictReader(file))
+
+    return rows
+
+
+@pytest.fixture(scope="session")
+def photo_folder() -> PhotoFolder:
+    """A folder of photos below the one that LIC_TEST_PHOTOS names; without it the test is skipped."""
+
+    def find(name: str) -> Path:
+        root = os.environ.get("LIC_TEST_PHOTOS")
+        if not root:
+            pytest.skip("the environment variable LIC_TEST_PHOTOS names no folder of photos")
+        folder = Path(root).absolute() / name
+        if not folder.is_dir():
+            pytest.skip(f"{root}, which LIC_TEST_PHOTOS names, has no folder {name}")
+        return folder
+
+    return find
 
 
 @pytest.fixture(params=list(VARIANTS.values()), ids=list(VARIANTS))
@@ -130,6 +166,15 @@ def make_codec() -> MakeCodec:
     return make
 
 
+@pytest.fixture(params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def accelerator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where Lightning trains; on a GPU with algorithms that add up in the same order each time."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # those of cuBLAS ask for it
+    torch.use_deterministic_algorithms(request.param == "gpu")
+    yield request.param
+    torch.use_deterministic_algorithms(False)
+
+
 @pytest.fixture
 def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
     """Train as train.py does, on patches of dead leaves; the checkpoints land in ``folder``."""
@@ -149,6 +194,7 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
         runs.quieten()
         settings: dict[str, Any] = {
             "accelerator": "cpu",
+            "devices": 1,
             "logger": False,
             "max_steps": 4,
             "val_check_interval": 2,

@@ -14,7 +14,7 @@ from lic.entropy import tables
 
 @pytest.fixture
 def runs(make_net: Any, tmp_path: Path) -> list[str]:
-    """Folders of two runs below ``tmp_path``, and three images in ``photos``."""
+    """Folders of two runs below ``tmp_path``."""
     model = {"name": "baseline", "kernel_size": 3, "width": 8}
     for i, name in enumerate(("low", "high")):
         net = make_net(seed=i, **model)
@@ -30,15 +30,22 @@ def runs(make_net: Any, tmp_path: Path) -> list[str]:
             },
             tmp_path / name / "checkpoints" / "best.ckpt",
         )
+    return ["low", "high"]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     for i in range(3):
         image = rng.integers(0, 80 * (i + 1), (64 + 16 * i, 80, 3))
         write_png(tmp_path / "photos" / f"{i}.png", image.astype(np.uint8))
-    return ["low", "high"]
+    return tmp_path / "photos"
 
 
-def test_models_and_their_mixture(run_python: Any, repository: Path, runs: list[str], tmp_path: Path) -> None:
-    common = ("data=folder", "data.root=photos", "classical=[]", "metric=psnr", "hydra.run.dir=run")
+def test_models_and_their_mixture(
+    run_python: Any, repository: Path, runs: list[str], photos: Path, tmp_path: Path
+) -> None:
+    common = ("data=folder", f"data.root={photos}", "classical=[]", "metric=psnr", "hydra.run.dir=run")
     done = run_python(repository / "eval.py", "ckpt=low,high", "target_bpp=1000", *common)
     assert done.returncode == 0, done.stderr
     with (tmp_path / "run" / "rd.csv").open() as file:
@@ -60,3 +67,25 @@ def test_a_target_needs_a_choice(run_python: Any, repository: Path) -> None:
     done = run_python(repository / "eval.py", "ckpt=low", "target_bpp=0.15", "hydra.run.dir=run")
     assert done.returncode == 2 and "give several, as in ckpt=A,B" in done.stderr
     assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.gpu
+def test_a_checkpoint_from_the_gpu_is_coded_without_one(
+    run_python: Any, repository: Path, photos: Path, tmp_path: Path
+) -> None:
+    """A process that sees no GPU writes the same files as the one that trained."""
+    common = ("data=folder", f"data.root={photos}", "classical=[]")
+    model = ("model=hyperprior", "model.width=8", "model.kernel_size=3", "distortion=mse", "lambda=0.01")
+    steps = ("trainer.max_steps=4", "trainer.val_check_interval=2", "data.patch_size=64", "data.batch_size=2")
+    trained = run_python(
+        repository / "train.py", "trainer=gpu", "logger=csv", "hydra.run.dir=run", *model, *steps, *common
+    )
+    assert trained.returncode == 0, trained.stderr
+    evaluated = run_python(
+        repository / "eval.py", "ckpt=run", "hydra.run.dir=again", *common, CUDA_VISIBLE_DEVICES=""
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    files = list((tmp_path / "run" / "streams").iterdir())  # of the test split; eval.py measures all
+    assert files
+    for file in files:
+        assert file.read_bytes() == (tmp_path / "again" / "streams" / file.name).read_bytes()

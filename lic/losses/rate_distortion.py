@@ -8,11 +8,10 @@ in dB (``distortion=ms_ssim``). With these scales the paper's λ reproduce its r
 import math
 from collections.abc import Callable
 
-import pytorch_msssim
 from torch import Tensor
 
 from lic.errors import UserError
-from lic.metrics.quality import MS_SSIM_MIN_SIDE
+from lic.metrics.quality import MS_SSIM_MIN_SIDE, multiscale_ssim
 
 
 def mse(x_hat: Tensor, x: Tensor) -> Tensor:
@@ -31,7 +30,7 @@ def ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
             f"MS-SSIM needs images of at least {MS_SSIM_MIN_SIDE} pixels a side, not "
             f"{x.shape[-1]}x{x.shape[-2]}; use larger patches or images, or distortion=mse."
         )
-    return 1 - pytorch_msssim.ms_ssim(x_hat, x, data_range=1.0, size_average=False)
+    return 1 - multiscale_ssim(x_hat, x, 1.0)
 
 
 DISTORTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": mse, "ms_ssim": ms_ssim}

@@ -4,13 +4,18 @@ Nothing here averages over images: a mean of per-image values is the evaluation'
 the errors of several images before the logarithm would be another measure.
 """
 
-import pytorch_msssim
 import torch
+import torch.nn.functional as F
+from pytorch_msssim import SSIM
+
+# One scale's SSIM and contrast per channel; no public function gives them. pyproject.toml bounds the version.
+from pytorch_msssim.ssim import _ssim
 from torch import Tensor
 
 PEAK = 255
 MS_SSIM_MIN_SIDE = 161
-"""Four halvings must leave room for the window of 11 pixels: a side above (11 - 1) · 2⁴."""
+"""Four halvings, rounded up, must leave the window's 11 pixels: a side above (11 - 1) · 2⁴."""
+_MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, the finest first
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:
@@ -44,8 +49,33 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     _check(x, y)
     if min(x.shape[-2:]) < MS_SSIM_MIN_SIDE:
         return torch.full((len(x),), torch.nan, dtype=torch.float64, device=x.device)
-    value: Tensor = pytorch_msssim.ms_ssim(x.double(), y.double(), data_range=PEAK, size_average=False)
-    return value
+    return multiscale_ssim(x.double(), y.double(), PEAK)
+
+
+def multiscale_ssim(x: Tensor, y: Tensor, peak: float) -> Tensor:
+    """MS-SSIM in floating point, with a gradient: the one definition, of the metric and of the loss.
+
+    Between two scales, 2x2 pixels are averaged. Of an odd side the last row or column is repeated, as in the
+    authors' MATLAB code; ``pytorch_msssim.ms_ssim`` puts zeros around the image instead.
+
+    Args:
+        x: ``[N, C, H, W]`` within 0…``peak``, no side below ``MS_SSIM_MIN_SIDE``.
+        y: The same shape and type.
+        peak: The largest value of a pixel.
+
+    Returns:
+        ``[N]`` within 0…1, of the type of ``x``.
+    """
+    window = SSIM(channel=x.shape[1]).win.to(x)  # Gaussian, 11 pixels, σ = 1.5
+    factors = []
+    for _ in _MS_SSIM_WEIGHTS:
+        ssim, contrast = _ssim(x, y, peak, window)
+        factors.append(contrast)
+        # At the border ceil_mode averages what there is: the same as repeating it.
+        x, y = (F.avg_pool2d(image, 2, ceil_mode=True) for image in (x, y))
+    factors[-1] = ssim  # luminance counts at the coarsest scale alone
+    weights = x.new_tensor(_MS_SSIM_WEIGHTS).view(-1, 1, 1)
+    return (torch.stack(factors).relu() ** weights).prod(0).mean(1)
 
 
 def ms_ssim_db(value: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 import json
 from typing import Any
 
+import pytest
+
 MEASURE = """
 import json, sys
 from benchmarks.calibrated import calibrated
@@ -19,6 +21,7 @@ for name in json.loads(sys.argv[1]):
 """
 
 
+@pytest.mark.slow
 def test_latents_are_neither_empty_nor_full(run_python: Any) -> None:
     names = ["fastdic", "slowdic"]
     done = run_python("-c", MEASURE, json.dumps(names))  # one process: importing takes most of the time

@@ -130,7 +130,13 @@ def test_clipping_touches_only_the_net(make_codec: Any, fit: Any, tmp_path: Path
     ("distortion", "patch_size", "ema"), [("mse", 64, None), ("mse", 64, 0.9), ("ms_ssim", 176, None)]
 )
 def test_a_resumed_run_continues_to_the_same_weights(
-    distortion: str, patch_size: int, ema: float | None, make_codec: Any, fit: Any, tmp_path: Path
+    distortion: str,
+    patch_size: int,
+    ema: float | None,
+    accelerator: str,
+    make_codec: Any,
+    fit: Any,
+    tmp_path: Path,
 ) -> None:
     def train(folder: str, *callbacks: Callback, ckpt_path: str | None = None) -> RateDistortionCodec:
         options = {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3}
@@ -144,6 +150,8 @@ def test_a_resumed_run_continues_to_the_same_weights(
             ckpt_path=ckpt_path,
             max_steps=6,
             val_check_interval=3,
+            accelerator=accelerator,
+            precision="bf16-mixed" if accelerator == "gpu" else "32-true",
         )
         return codec
 
@@ -216,27 +224,31 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(
 
 @pytest.mark.parametrize("distortion", ["mse", "ms_ssim"])
 def test_bfloat16_keeps_weights_and_loss_in_float32(
-    distortion: str, make_codec: Any, fit: Any, tmp_path: Path
+    distortion: str, accelerator: str, make_codec: Any, fit: Any, tmp_path: Path
 ) -> None:
-    seen: list[torch.dtype] = []
+    device = "cuda" if accelerator == "gpu" else "cpu"
+    seen: list[tuple[str, torch.dtype]] = []
     codec: RateDistortionCodec = make_codec(distortion, 5 if distortion == "ms_ssim" else 0.015)
-    codec.net.g_a.register_forward_hook(lambda *args: seen.append(args[-1].dtype))
+    codec.net.g_a.register_forward_hook(lambda *args: seen.append((args[-1].device.type, args[-1].dtype)))
     measure = codec.distortion
 
     def in_float32(x_hat: Tensor, x: Tensor) -> Tensor:
-        assert x_hat.dtype == x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        assert x_hat.dtype == x.dtype == torch.float32 and not torch.is_autocast_enabled(device)
         return measure(x_hat, x)
 
     codec.distortion = in_float32
     recorder = Recorder()
     size = 176 if distortion == "ms_ssim" else 64
-    fit(codec, tmp_path, recorder, patch_size=size, precision="bf16-mixed", max_steps=2)
-    assert set(seen) == {torch.bfloat16}, "the transforms do run in bfloat16"
+    fit(
+        codec, tmp_path, recorder,
+        patch_size=size, accelerator=accelerator, precision="bf16-mixed", max_steps=2,
+    )  # fmt: skip
+    assert set(seen) == {(device, torch.bfloat16)}, "the transforms do run in bfloat16"
     assert [loss.dtype for loss in recorder.losses] == [torch.float32] * 2
     assert all(p.dtype == torch.float32 for p in codec.net.parameters())
-    image = DeadLeaves(1, 70)[0]
     trained = load_codec(tmp_path)
-    assert trained.decode(trained.encode(image).data).shape == image.shape
+    coded = trained.encode(DeadLeaves(1, 70)[0])
+    assert np.array_equal(trained.decode(coded.data), coded.reconstruct())
 
 
 def test_averaged_checkpoints_hold_the_average_and_its_tables(

@@ -104,6 +104,7 @@ def test_ten_gigapixels_are_refused_before_the_network_is_asked(
         LearnedCodec(codec.net, codec.info, max_pixels=10**10).decode(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "target", ["streams-hyperprior", "streams-fastdic", "model-files-baseline", "checkpoints"]
 )

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -196,10 +197,7 @@ def test_checksums_are_whole_and_distinct() -> None:
     assert all(len(bytes.fromhex(sha256)) == 32 for sha256 in sums)
 
 
-KODAK = Path(__file__).parents[3] / "shared" / "data" / "kodak"
-
-
-@pytest.mark.skipif(not KODAK.is_dir(), reason="../shared/data/kodak is absent")
-def test_kodak_checksums() -> None:
+def test_kodak_checksums(photo_folder: Any) -> None:
+    kodak = photo_folder("kodak")
     for part in PUBLISHED["kodak"]:
-        assert hashlib.sha256((KODAK / Path(part.target).name).read_bytes()).hexdigest() == part.sha256
+        assert hashlib.sha256((kodak / Path(part.target).name).read_bytes()).hexdigest() == part.sha256

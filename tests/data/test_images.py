@@ -233,6 +233,7 @@ print((kilobytes("VmHWM") - before) * 1024 / pixels[..., 0].size)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize(
     ("mode", "name", "most"), [("RGB", "a.png", 8), ("RGBA", "b.png", 8), ("RGB", "c.jpg", 9)]

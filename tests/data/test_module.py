@@ -20,7 +20,6 @@ from lic.errors import UserError
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
 SETS = sorted(f.stem for f in CONF.glob("*.yaml") if "_" not in f.stem)  # without _base and combinations
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
@@ -226,15 +225,15 @@ def test_downloads_that_cannot_be(tmp_path: Path) -> None:
         composed("folder", "data.download=true", f"data.root={tmp_path}").setup("fit")
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent")
-def test_the_shared_photos(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(CONF.parents[1])
-    data = composed(
-        "folder", "data.root=../shared/data", "data.train=train", "data.valid=valid", "data.test=kodak"
-    )
+def test_splits_of_real_photos(photo_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root, relative to the folder of the command, holds a folder for each split."""
+    train, valid, kodak = (photo_folder(name) for name in ("train", "valid", "kodak"))
+    monkeypatch.chdir(train.parent.parent)
+    root = train.parent.name
+    data = composed("folder", f"data.root={root}", "data.train=train", "data.valid=valid", "data.test=kodak")
     data.setup("fit")
-    assert len(data.val_dataloader()) == 14
-    assert data.test_set.names == tuple(f"kodim{i:02d}" for i in range(1, 25))
+    assert len(data.val_dataloader()) == len(list(valid.iterdir()))
+    assert data.test_set.names == tuple(sorted(file.stem for file in kodak.iterdir()))
 
 
 class Recorder(pl.LightningModule):

@@ -1,10 +1,14 @@
+import io
 import math
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
+from PIL import Image
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
+from lic.data.images import to_batch, to_float
 from lic.errors import UserError
 from lic.losses import DISTORTIONS, check_distortion, check_lambda, lambda_warning, rd_cost
 
@@ -43,6 +47,15 @@ def test_ms_ssim_is_per_image_and_linear() -> None:
     assert both.shape == (2,) and 0 < both[0] < both[1] < 1
     torch.testing.assert_close(DISTORTIONS["ms_ssim"](x_hat[1:], x[1:]), both[1:])
     torch.testing.assert_close(DISTORTIONS["ms_ssim"](x, x), torch.zeros(2), atol=1e-6, rtol=0)
+
+
+def test_ms_ssim_of_odd_sides_is_the_metrics() -> None:
+    """The figure that tests/metrics derives from the paper."""
+    photo = skimage.data.astronaut()[:511, :475]
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "JPEG", quality=8)
+    x, x_hat = (to_float(to_batch(np.array(image))) for image in (photo, Image.open(file)))
+    assert DISTORTIONS["ms_ssim"](x_hat, x).item() == pytest.approx(1 - 0.9237, abs=5e-5)
 
 
 @pytest.mark.parametrize("size", [(160, 300), (300, 160)])

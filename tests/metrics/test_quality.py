@@ -1,17 +1,24 @@
+import io
 import math
 
 import numpy as np
 import pytest
+import pytorch_msssim
+import skimage.data
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from PIL import Image
+from scipy.ndimage import gaussian_filter, uniform_filter
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
 import lic  # noqa: F401 - makes torchmetrics importable
-from lic.metrics.quality import MS_SSIM_MIN_SIDE, ms_ssim, ms_ssim_db, psnr
+from lic.data.images import to_batch
+from lic.metrics.quality import MS_SSIM_MIN_SIDE, ms_ssim, ms_ssim_db, multiscale_ssim, psnr
 
-SIZES = [(176, 176), (176, 208), (320, 192)]  # halve evenly: libraries pad odd scales in ways of their own
+EVEN = [(176, 176), (176, 208), (320, 192)]  # at every scale
+ODD = [(161, 161), (161, 176), (162, 175), (184, 169), (191, 223)]  # 184 is odd at the fourth scale alone
+SIZES = EVEN + ODD
 
 
 def noisy_pair(height: int, width: int, sigma: float, images: int = 2) -> tuple[Tensor, Tensor]:
@@ -39,36 +46,71 @@ def test_psnr_is_per_image_and_inf_for_equal_images() -> None:
     assert psnr(x, y).tolist() == pytest.approx([math.inf, 20 * math.log10(255), 0])
 
 
-def ms_ssim_by_the_paper(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """Equation 7 of Wang et al. (2003) for one channel, the Gaussian window inside the image only."""
+def ms_ssim_by_the_paper(x: NDArray[np.float64], y: NDArray[np.float64], peak: float = 255) -> float:
+    """Equation 7 of Wang et al. (2003) for one channel, the Gaussian window inside the image only.
+
+    Scales are made as by the authors' msssim.m: a 2x2 mean with replicated borders, of which every other
+    value is taken.
+    """
 
     def blur(image: NDArray[np.float64]) -> NDArray[np.float64]:
         return gaussian_filter(image, 1.5, radius=5)[5:-5, 5:-5]
 
+    c_1, c_2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     product = 1.0
     for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
         mu_x, mu_y = blur(x), blur(y)
         variances = blur(x * x) - mu_x**2 + blur(y * y) - mu_y**2
-        similarity = (2 * (blur(x * y) - mu_x * mu_y) + 7.65**2) / (variances + 7.65**2)
+        similarity = (2 * (blur(x * y) - mu_x * mu_y) + c_2) / (variances + c_2)
         if scale == 4:
-            similarity *= (2 * mu_x * mu_y + 2.55**2) / (mu_x**2 + mu_y**2 + 2.55**2)
+            similarity *= (2 * mu_x * mu_y + c_1) / (mu_x**2 + mu_y**2 + c_1)
         product *= similarity.mean() ** weight
-        x, y = (
-            image.reshape(len(image) // 2, 2, -1, 2).mean((1, 3)) if scale < 4 else image for image in (x, y)
-        )
+        x, y = (uniform_filter(image, 2, mode="nearest", origin=-1)[::2, ::2] for image in (x, y))
     return product
+
+
+def mean_over_channels(x: Tensor, y: Tensor, peak: float = 255) -> list[float]:
+    channels = zip(x.double().flatten(0, 1).numpy(), y.double().flatten(0, 1).numpy(), strict=True)
+    per_channel = [ms_ssim_by_the_paper(a, b, peak) for a, b in channels]
+    return np.reshape(per_channel, x.shape[:2]).mean(1).tolist()
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("sigma", [2.0, 20.0])
 def test_ms_ssim_is_that_of_the_paper(size: tuple[int, int], sigma: float) -> None:
     x, y = noisy_pair(*size, sigma)
-    per_channel = [
-        ms_ssim_by_the_paper(a, b)
-        for a, b in zip(x.flatten(0, 1).double().numpy(), y.flatten(0, 1).double().numpy(), strict=True)
-    ]
-    reference = np.reshape(per_channel, (2, 3)).mean(1).tolist()
-    assert ms_ssim(x, y).tolist() == pytest.approx(reference, abs=2e-5)
+    assert ms_ssim(x, y).tolist() == pytest.approx(mean_over_channels(x, y), abs=2e-5)
+
+
+@pytest.mark.parametrize("size", EVEN)
+def test_ms_ssim_is_that_of_pytorch_msssim_where_all_sides_are_even(size: tuple[int, int]) -> None:
+    x, y = noisy_pair(*size, 20.0)
+    reference = pytorch_msssim.ms_ssim(x.double(), y.double(), data_range=255, size_average=False)
+    assert ms_ssim(x, y).tolist() == pytest.approx(reference.tolist(), abs=1e-12)
+
+
+def test_ms_ssim_of_a_photo_with_odd_sides() -> None:
+    """pytorch_msssim.ms_ssim, with zeros around the scales, says 0.9329."""
+    photo = skimage.data.astronaut()[:511, :475]
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "JPEG", quality=8)
+    x, y = to_batch(photo), to_batch(np.array(Image.open(file)))
+    assert ms_ssim(x, y).item() == pytest.approx(0.9237, abs=5e-5)
+    assert ms_ssim(x, y).tolist() == pytest.approx(mean_over_channels(x, y), abs=2e-5)
+
+
+@pytest.mark.parametrize("size", [(176, 176), (169, 163)])
+def test_ms_ssim_has_the_papers_gradient(size: tuple[int, int]) -> None:
+    """The slope along a random direction, against a difference quotient of the reference."""
+    x, y = (image.double() / 255 for image in noisy_pair(*size, 20.0, images=1))
+    direction = torch.randn(y.shape, generator=torch.Generator().manual_seed(0), dtype=y.dtype)
+    direction[..., -1, :] *= 30  # the last row and column above all, which are repeated
+    direction[..., -1] *= 30
+    y.requires_grad_()
+    (gradient,) = torch.autograd.grad(multiscale_ssim(x, y, 1.0).sum(), y)
+    step = 1e-5 * direction
+    (above,), (below,) = (mean_over_channels(x, y.detach() + h, 1.0) for h in (step, -step))
+    assert (gradient * direction).sum().item() == pytest.approx((above - below) / 2e-5, rel=1e-3)
 
 
 def test_ms_ssim_is_that_of_torchmetrics_up_to_its_borders() -> None:

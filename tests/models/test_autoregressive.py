@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,12 +95,12 @@ def test_raster_stream_is_compressais(net: JointAutoregressive, y: Tensor) -> No
 
 @pytest.mark.slow
 @torch.inference_mode()
-def test_raster_streams_of_kodak_are_compressais(shared: Path, make_net: Any) -> None:
+def test_raster_streams_of_kodak_are_compressais(photo_folder: Any, make_net: Any) -> None:
     net = make_net(name="slowdic", width=192, bottleneck=192)
     scales = net.get_parameter("entropy_parameters.4.bias")[:192]
     scales += torch.linspace(0, 8, 192)  # many tables
     theirs, scan = _as_compressai(net), _as_raster_scan(net)
-    files = sorted((shared / "data" / "kodak").glob("*.png"))
+    files = sorted(photo_folder("kodak").glob("*.png"))
     assert len(files) == 24
     for file in files:
         x = to_float(to_batch(read_image(file)))
