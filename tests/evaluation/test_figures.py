@@ -37,16 +37,14 @@ def test_axes_begin_with_the_learned_codecs(sweep: Path, axis: Axis) -> None:
 
 
 def test_axes_of_one_point_and_of_none(make_run: MakeRun, tmp_path: Path) -> None:
-    def ranges(folder: Path) -> tuple[list[float] | None, list[float] | None]:
+    def ranges(folder: Path) -> list[list[float] | None]:
         layout = rd_figure(curves(collect([folder])), AXES[0]).layout
-        return layout.xaxis.range, layout.yaxis.range
+        return [layout.xaxis.range, layout.yaxis.range]
 
-    assert ranges(make_run("classical", jpeg(50), 1, 30)) == (None, None)
-    assert ranges(make_run("lossless", learned("lossless", 5), 9, math.inf)) == (None, None)
-    assert ranges(make_run("one", learned("net", 5), 1, 30, images=("bee",))) == (
-        pytest.approx((0.825, 1.375)),
-        pytest.approx((30, 32)),
-    )
+    assert ranges(make_run("classical", jpeg(50), 1, 30)) == [None, None]
+    assert ranges(make_run("lossless", learned("lossless", 5), 9, math.inf)) == [None, None]
+    rates, qualities = ranges(make_run("one", learned("net", 5), 1, 30, images=("bee",)))
+    assert rates == pytest.approx((0.825, 1.375)) and qualities == pytest.approx((30, 32))
 
 
 def test_names_are_no_markup(make_run: MakeRun) -> None:
