@@ -87,7 +87,7 @@ def report(
 
     target = output or folders[0] / REPORT_FILE
     points = collect(folders)
-    write_report(folders, target, title=", ".join(folder.resolve().name for folder in folders))
+    write_report(folders, target, source=", ".join(folder.resolve().name for folder in folders))
     Console().print(table(points))
     typer.echo(f"Report: {target}")
 

@@ -49,6 +49,9 @@ def rd_figure(curves: Sequence[Curve], axis: Axis) -> go.Figure:
 
     Points without a finite quality (lossless, or MS-SSIM of small images) cannot be drawn; a curve of
     such points keeps an empty trace. Plotly reads a subset of HTML in every text, so names are escaped.
+
+    The axes begin with the range of the learned codecs, if there are some: classical ones reach far beyond
+    it, and are seen there as soon as the axes are set to show everything.
     """
     figure = go.Figure()
     for curve, colour in zip(curves, colours(curves), strict=True):
@@ -65,11 +68,27 @@ def rd_figure(curves: Sequence[Curve], axis: Axis) -> go.Figure:
             hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{x:.4f} bpp<br>%{y:.2f} dB"
             "<extra></extra>",
         )
+    rates, qualities = _ranges(curves, axis.measure)
     figure.update_layout(
         template="plotly_white",
-        xaxis={"title": "Rate (bits per pixel)", "rangemode": "tozero"},
-        yaxis={"title": axis.title},
+        xaxis={"title": "Rate (bits per pixel)", "rangemode": "tozero", "range": rates},
+        yaxis={"title": axis.title, "range": qualities},
         legend={"orientation": "h", "y": -0.2},
         margin={"l": 60, "r": 15, "t": 15, "b": 50},
     )
     return figure
+
+
+def _ranges(curves: Sequence[Curve], measure: str) -> tuple[list[float] | None, list[float] | None]:
+    """Of bpp and of a quality: the learned codecs' with a margin; None where none of these can be drawn."""
+    means = [point.mean for curve in curves if curve.learned for point in curve.points]
+    drawn = [(mean["bpp"], mean[measure]) for mean in means]
+    drawn = [pair for pair in drawn if all(map(math.isfinite, pair))]
+    if not drawn:
+        return None, None
+    rates, qualities = zip(*drawn, strict=True)
+    low, high, worst, best = min(rates), max(rates), min(qualities), max(qualities)
+    rate_margin = 0.08 * (high - low) or 0.25 * high
+    margin = 0.08 * (best - worst) or 1.0
+    # a rate above 0, because its axis may be logarithmic
+    return [max(low - rate_margin, low / 2), high + rate_margin], [worst - margin, best + margin]

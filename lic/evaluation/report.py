@@ -3,7 +3,8 @@
 import base64
 import json
 import math
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import plotly.offline
 
 from lic.atomic import write_text
 from lic.evaluation.complexity import decoding_speed
+from lic.evaluation.crops import SIDE
 from lic.evaluation.figures import AXES, colours, rd_figure
 from lic.evaluation.gallery import Scene, gallery
 from lic.evaluation.points import (
@@ -30,9 +32,11 @@ from lic.evaluation.points import (
 from lic.evaluation.speed import speed_of
 
 QUALITY_NAMES = {"psnr": "PSNR", "ms_ssim_db": "MS-SSIM"}
+MAX_NAMES, MAX_NAME = 4, 20
+"""Of a title: names that it lists, and letters of each."""
 
 
-def write_report(folders: Sequence[Path], output: Path, title: str) -> None:
+def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
     """Write one self-contained page about all runs in or below the folders.
 
     Every name goes through Jinja's escaping, plotly's entities or JSON with escaped angle brackets: names
@@ -41,10 +45,10 @@ def write_report(folders: Sequence[Path], output: Path, title: str) -> None:
     Args:
         folders: Run folders, sweep folders, or folders of them.
         output: The HTML file; it replaces an older one at once.
-        title: What the page says at its top.
+        source: What the page says of where its results are from.
 
     Raises:
-        UserError: The folders hold no result.
+        UserError: The folders hold no result, or a picture is not what its result says.
     """
     points = collect(folders)
     all_curves = curves(points)
@@ -64,7 +68,8 @@ def write_report(folders: Sequence[Path], output: Path, title: str) -> None:
         lstrip_blocks=True,
     )
     page = environment.get_template("report.html.j2").render(
-        title=title,
+        title=_title(all_curves),
+        source=source,
         date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
         data=_data(points),
         points=len(points),
@@ -77,18 +82,40 @@ def write_report(folders: Sequence[Path], output: Path, title: str) -> None:
             for curve, colour in zip(all_curves, colours(all_curves), strict=True)
         ],
         axes=axes,
+        narrowed=0 < len(learned) < len(all_curves),
         costs=[
             {"label": curve.label, "colour": colour, "cells": _costs(curve, printed)}
             for curve, colour in zip(learned, colours(learned), strict=True)
         ],
         printed=printed,
         scenes=scenes,
+        side=SIDE,
         shown=sum(len(scene.pictures) - 1 for scene in scenes),
         left_out=sum(scene.left_out for scene in scenes),
         content=content,
-        plotly=plotly.offline.get_plotlyjs(),
+        plotly=_base64(zlib.compress(plotly.offline.get_plotlyjs().encode(), 9)),
     )
     write_text(output, page)
+
+
+def _title(all_curves: Sequence[Curve]) -> str:
+    """What is compared, on which images, in how many points."""
+    models = (c.points[0].result.codec.model if c.learned else c.name for c in all_curves)
+    data = {curve.data for curve in all_curves}
+    images = _listed(data) if len(data) == 1 else f"{len(data)} sets of images"
+    points = sum(len(curve.points) for curve in all_curves)
+    return f"{_listed(models)} on {images}: {points} point{'s'[: points > 1]}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    short = [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in dict.fromkeys(names)]
+    if len(short) > MAX_NAMES:
+        short[MAX_NAMES - 1 :] = [f"{len(short) - MAX_NAMES + 1} more"]
+    return " and ".join(filter(None, [", ".join(short[:-1]), short[-1]]))
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _data(points: Sequence[Point]) -> list[str]:
@@ -130,7 +157,7 @@ def _scene(scene: Scene) -> dict[str, Any]:
             "key": picture.key,
             "label": picture.label,
             "caption": picture.caption,
-            "src": "data:image/png;base64," + base64.b64encode(picture.file.read_bytes()).decode(),
+            "src": "data:image/webp;base64," + _base64(picture.webp),
         }
         for picture in scene.pictures
     ]

@@ -29,7 +29,7 @@ def summarize(folder: Path, wandb_project: str | None = None) -> Path:
     classical = folder / CLASSICAL
     write_rd_csv(folder / RD_FILE, [point for point in points if classical not in point.run.parents])
     report = folder / REPORT_FILE
-    write_report([folder], report, title=folder.resolve().name)
+    write_report([folder], report, source=folder.resolve().name)
     console = Console()
     console.print(table(points))
     console.print(f"Points: {folder / RD_FILE}\nReport: {report}", soft_wrap=True, highlight=False)

@@ -25,6 +25,7 @@ class MakeRun(Protocol):
         data: str = "photos",
         images: Sequence[str] = ("bee", "boat"),
         pictures: bool = False,
+        size: tuple[int, int] = (40, 24),
     ) -> Path: ...
 
 
@@ -53,6 +54,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         data: str = "photos",
         images: Sequence[str] = ("bee", "boat"),
         pictures: bool = False,
+        size: tuple[int, int] = (40, 24),
     ) -> Path:
         folder = tmp_path / run
         folder.mkdir(parents=True)
@@ -62,12 +64,14 @@ def make_run(tmp_path: Path) -> MakeRun:
             sign = 1 - 2 * (i % 2)
             rate = bpp * (1 + 0.1 * sign)
             estimate = rate / 1.005 if codec.learned else math.nan
-            size = int(rate * 40 * 24 / 8)
+            length = int(rate * math.prod(size) / 8)
             network = (0.05, 0.16) if codec.learned else ()
-            rows.append(Row(name, 40, 24, size, rate, estimate, psnr + sign, ms_ssim, db, 0.1, 0.2, *network))
+            rows.append(
+                Row(name, *size, length, rate, estimate, psnr + sign, ms_ssim, db, 0.1, 0.2, *network)
+            )
             if pictures:
-                _write_picture(folder / ORIGINALS / f"{name}.png", i)
-                _write_picture(folder / RECONSTRUCTIONS / f"{name}.png", i)
+                _write_picture(folder / ORIGINALS / f"{name}.png", i, size)
+                _write_picture(folder / RECONSTRUCTIONS / f"{name}.png", i, size)
         Result(codec, data, tuple(rows), threads=2).save(folder / "test.json")
         return folder
 
@@ -87,7 +91,7 @@ def sweep(tmp_path: Path, make_run: MakeRun) -> Path:
     return tmp_path / "sweep"
 
 
-def _write_picture(path: Path, seed: int) -> None:
+def _write_picture(path: Path, seed: int, size: tuple[int, int]) -> None:
     path.parent.mkdir(exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (24, 40, 3), np.uint8)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), np.uint8)
     Image.fromarray(pixels).save(path)

@@ -6,7 +6,7 @@ import pytest
 from lic.evaluation.figures import AXES, Axis, colours, rd_figure
 from lic.evaluation.points import collect, curves
 
-from .conftest import MakeRun, learned
+from .conftest import MakeRun, jpeg, learned
 
 
 @pytest.mark.parametrize("axis", AXES)
@@ -23,6 +23,28 @@ def test_what_cannot_be_drawn_keeps_its_trace(sweep: Path, make_run: MakeRun) ->
     make_run("sweep/lossless", learned("lossless", 5), 9, math.inf)
     figure = rd_figure(curves(collect([sweep])), AXES[0])
     assert [len(trace.x) for trace in figure.data] == [0, 2, 3]
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_axes_begin_with_the_learned_codecs(sweep: Path, axis: Axis) -> None:
+    """0.2 to 0.4 bpp, whatever JPEG's 2.0; margins are small."""
+    layout = rd_figure(curves(collect([sweep])), axis).layout
+    low, high = layout.xaxis.range
+    assert 0.1 <= low < 0.2 and 0.4 < high < 0.5
+    low, high = layout.yaxis.range
+    worst, best = {"psnr": (29, 32), "ms_ssim_db": (12.2, 15.3)}[axis.measure]
+    assert worst - 1 < low < worst + 0.1 and best - 0.1 < high < best + 1
+
+
+def test_axes_of_one_point_and_of_none(make_run: MakeRun, tmp_path: Path) -> None:
+    def ranges(folder: Path) -> list[list[float] | None]:
+        layout = rd_figure(curves(collect([folder])), AXES[0]).layout
+        return [layout.xaxis.range, layout.yaxis.range]
+
+    assert ranges(make_run("classical", jpeg(50), 1, 30)) == [None, None]
+    assert ranges(make_run("lossless", learned("lossless", 5), 9, math.inf)) == [None, None]
+    rates, qualities = ranges(make_run("one", learned("net", 5), 1, 30, images=("bee",)))
+    assert rates == pytest.approx((0.825, 1.375)) and qualities == pytest.approx((30, 32))
 
 
 def test_names_are_no_markup(make_run: MakeRun) -> None:

@@ -3,9 +3,9 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import plotly.offline
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, Request, ViewportSize, sync_playwright
 
@@ -20,16 +20,15 @@ EVIL = ("<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "{
 
 def own_part(report: Path) -> str:
     """The page without plotly's library."""
-    return report.read_text("utf-8").replace(plotly.offline.get_plotlyjs(), "")
+    return re.sub(r'(id="plotly">)[A-Za-z0-9+/=]{1000000,}(?=<)', r"\1", report.read_text("utf-8"))
 
 
 @pytest.fixture
 def evil_sweep(sweep: Path, make_run: MakeRun) -> Path:
     """A sweep in which every name is hostile, beside friendly curves, one of them lossless."""
     tag, script, template = EVIL
-    make_run(
-        "sweep/evil <i>", learned(tag, 5), 0.3, 28, data=script, images=[template, "<b>bold"], pictures=True
-    )
+    codec = replace(learned(tag, 5), model="<b>" * 5)
+    make_run("sweep/evil <i>", codec, 0.3, 28, data=script, images=[template, "<b>bold"], pictures=True)
     make_run("sweep/lossless", learned("lossless", 5), 9, math.inf, 1.0)
     failed = sweep / "lambda=20/status.json"
     failed.write_text(json.dumps({"status": "failed", "error": f"{tag} {script}"}))
@@ -43,10 +42,11 @@ def test_no_result_is_a_sentence_and_no_file(tmp_path: Path) -> None:
 
 
 def test_the_page_says_what_was_measured(sweep: Path) -> None:
-    write_report([sweep], sweep / "report.html", "demo")
+    write_report([sweep], sweep / "report.html", "folder of a sweep")
     page = own_part(sweep / "report.html")
     for text in (
-        "<title>demo</title>", "photos, 2 images", "5 points on 2 curves", "1 job failed", "lambda=20",
+        "<title>resnet3x3_4 and JPEG on photos: 5 points</title>", "folder of a sweep",
+        "photos, 2 images", "5 points on 2 curves", "1 job failed", "lambda=20",
         "the loss is not finite", "λ = 10", "quality 90", "classical/jpeg-50", "6\u202f000\u202f000",
         "8 × bytes of the complete file ÷ pixels", "the reference of the BD-rates",
     ):  # fmt: skip
@@ -93,6 +93,26 @@ def test_undefined_bd_rates_are_said(make_run: MakeRun, sweep: Path) -> None:
     assert "no BD-rate: one point is no curve" in page
     assert "no overlap on PSNR, no overlap on MS-SSIM" in page
     assert "no BD-rate: JPEG was not measured on this data" in page
+
+
+def test_the_title_stays_short(make_run: MakeRun, tmp_path: Path) -> None:
+    for number in range(9):
+        codec = replace(learned(f"net {number}", 5), model=f"{number} {'long ' * 40}")
+        make_run(f"run {number}", codec, 0.3, 30, data=f"{number} {'large ' * 40}")
+    write_report([tmp_path], tmp_path / "report.html", "x" * 300)
+    (title,) = re.findall("<title>(.*)</title>", own_part(tmp_path / "report.html"))
+    assert title.startswith("0 long") and "… and 6 more on 9 sets" in title and title.endswith(": 9 points")
+    assert len(title) < 130
+
+
+def test_the_page_is_small(make_run: MakeRun, tmp_path: Path) -> None:
+    """Eight pictures of 0.9 MB each, and plotly's 4.8 MB."""
+    for lmbda in (1, 2, 3):
+        make_run(f"{lmbda}", learned("net", lmbda), lmbda / 10, 30, pictures=True, size=(640, 480))
+    write_report([tmp_path], tmp_path / "report.html", "noise")
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/webp") == 8
+    assert len(page) < 4_300_000
 
 
 @pytest.mark.parametrize("psnr", [30.0, math.inf])
@@ -155,7 +175,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("request", check_request)
         page.goto(report.resolve().as_uri())
         page.wait_for_function(
-            "[...document.querySelectorAll('.chart')].every(chart => chart.querySelector('.point'))"
+            "() => [...document.querySelectorAll('.chart')].every(chart => chart.querySelector('.point'))"
         )
         return page
 
@@ -175,12 +195,22 @@ def test_curves_and_the_logarithmic_axis(sweep: Path, visit: Callable[..., Page]
         assert chart.locator(".scatterlayer .trace").count() == 2
         assert chart.locator(".scatterlayer .point").count() == 5
     axes = "[...document.querySelectorAll('.chart')].map(c => c._fullLayout.xaxis.type)"
+    reach = "[...document.querySelectorAll('.chart')].map(c => c._fullLayout.xaxis.range[1])"
     assert page.evaluate(axes) == ["linear", "linear"]
+    assert all(0.4 < right < 0.5 for right in page.evaluate(reach))
+    page.click("#whole")
+    page.wait_for_function(f"() => {reach}.every(right => right > 2)")
     page.click("#log")
-    page.wait_for_function(f"{axes}.every(type => type === 'log')")
+    page.wait_for_function(f"() => {axes}.every(type => type === 'log')")
     assert page.get_attribute("#log", "aria-pressed") == "true"
     page.keyboard.press("Enter")
-    page.wait_for_function(f"{axes}.every(type => type === 'linear')")
+    page.wait_for_function(f"() => {axes}.every(type => type === 'linear')")
+    page.click("#whole")
+    page.wait_for_function(f"() => {reach}.every(right => right < 0.5)")
+    page.click("#log")
+    page.wait_for_function(
+        f"() => {reach}.every(right => right > Math.log10(0.4) && right < Math.log10(0.5))"
+    )
 
 
 @pytest.mark.browser
@@ -195,7 +225,7 @@ def test_hover_and_legend(sweep: Path, visit: Callable[..., Page]) -> None:
     for text in ("resnet · subpixel", "λ = 10", "0.4000 bpp", "32.00 dB"):
         assert text in (label.text_content() or "")
     page.click(".legend button >> nth=1")
-    page.wait_for_function("document.querySelectorAll('.scatterlayer .trace').length === 2")
+    page.wait_for_function("() => document.querySelectorAll('.scatterlayer .trace').length === 2")
 
 
 @pytest.mark.browser
@@ -236,10 +266,10 @@ def test_slider_menus_and_zoom(sweep: Path, visit: Callable[..., Page]) -> None:
     assert page.text_content("#left-label") == "Original"
     assert page.text_content("#right-caption") == "0.2200 bpp · PSNR 30.00 dB · MS-SSIM 0.9400"
     before = page.get_attribute("#right-image", "src")
-    page.select_option("#right", label="JPEG, quality 90")
+    page.select_option("#right", label="JPEG, quality 10")
     page.select_option("#image", label="boat")
-    assert page.text_content("#right-label") == "JPEG, quality 90"  # the codec stays when the image changes
-    assert page.text_content("#right-caption") == "1.8000 bpp · PSNR 35.00 dB · MS-SSIM 0.9900"
+    assert page.text_content("#right-label") == "JPEG, quality 10"  # the codec stays when the image changes
+    assert page.text_content("#right-caption") == "0.2700 bpp · PSNR 26.00 dB · MS-SSIM 0.9000"
     assert page.get_attribute("#right-image", "src") != before
     assert page.evaluate("document.getElementById('right-image').naturalWidth") == 40
 
@@ -259,7 +289,9 @@ def test_hostile_names_are_shown_as_text(evil_sweep: Path, visit: Callable[..., 
     write_report([evil_sweep], evil_sweep / "report.html", EVIL[0])
     page = visit(evil_sweep / "report.html")
     tag, script, template = EVIL
-    assert page.title() == tag and page.text_content("h1") == tag
+    assert page.title() == page.text_content("h1")
+    assert "<b><b><b><b><b>" in page.title() and script[:19] in page.title()
+    assert page.text_content(".source") == tag
     assert f"{tag} · {script}" in page.locator(".legend").inner_text()
     assert f"{tag} {script}" in page.locator(".failed").inner_text()
     assert "evil <i>" in page.locator("table").first.inner_text()
@@ -290,3 +322,76 @@ def test_fits_the_screen(evil_sweep: Path, visit: Callable[..., Page], width: in
         ".map(colour => colour.match(/[0-9.]+/g).slice(0, 3).reduce((sum, c) => sum + Number(c), 0))"
     )
     assert abs(ink - paper) > 250  # axis labels stand out
+
+
+OVERFLOWS = """
+() => [...document.querySelectorAll(".card")].flatMap(card => {
+  const right = card.getBoundingClientRect().right + 0.5;
+  const inner = [...card.querySelectorAll("*")].filter(e => !e.closest(".scroll > *, .layer, svg *"));
+  return inner.filter(e => e.getBoundingClientRect().right > right).map(e => e.outerHTML.slice(0, 80));
+})
+"""
+
+
+@pytest.fixture
+def long_names(sweep: Path, make_run: MakeRun) -> Path:
+    """A sweep whose folders and curves have names as long as they get."""
+    variant = "kernel_size 9 · aux_kernel_size 9 · width 192 (mse, optimizer.lr=0.001, ema=0.999)"
+    for lmbda in (1, 2):
+        folder = f"sweep/model-hyperprior_model.kernel_size-9_model.aux_kernel_size-9_{'x' * 80}-{lmbda}"
+        make_run(folder, learned(f"hyperprior · {variant}", lmbda), lmbda / 5, 30 + lmbda, pictures=True)
+    return sweep
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [360, 400, 768, 1400, 1920])
+def test_nothing_leaves_its_card(long_names: Path, visit: Callable[..., Page], width: int) -> None:
+    write_report([long_names], long_names / "report.html", "x" * 300)
+    page = visit(long_names / "report.html", width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(OVERFLOWS) == []
+    scrolling = page.locator(".scroll").evaluate_all("all => all.map(e => e.scrollWidth > e.clientWidth)")
+    assert scrolling == [width < 1000] * 2
+    if width < 500:
+        region = page.locator(".scroll:has(.points)")
+        left = region.locator("tbody td").first.bounding_box()
+        region.evaluate("region => region.scrollBy(300, 0)")
+        assert region.locator("tbody td").first.bounding_box() == left, "the settings stay in sight"
+
+
+@pytest.mark.browser
+def test_curves_follow_their_card(sweep: Path, visit: Callable[..., Page]) -> None:
+    """As when a scroll bar appears: the card becomes narrower, the window does not."""
+    write_report([sweep], sweep / "report.html", "demo")
+    page = visit(sweep / "report.html", 500)
+    page.evaluate("document.body.style.paddingRight = '100px'")
+    assert page.evaluate(OVERFLOWS) == []
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.chart')].every(c => c._fullLayout.width < 360)"
+    )
+    assert page.evaluate(OVERFLOWS) == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("dark", [False, True])
+def test_paper_shows_all(long_names: Path, visit: Callable[..., Page], width: int, dark: bool) -> None:
+    write_report([long_names], long_names / "report.html", "x" * 300)
+    page = visit(long_names / "report.html", width, dark)
+    sheets = re.findall(rb"MediaBox ?\[0 0 ([\d.]+) ([\d.]+)\]", page.pdf(prefer_css_page_size=True))
+    assert sheets and all(float(width) > float(height) for width, height in sheets), "landscape"
+
+    page.emulate_media(media="print")
+    page.set_viewport_size(ViewportSize(width=1000, height=700))  # 264 mm, less than A4 and Letter
+    assert page.evaluate(OVERFLOWS) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1000
+    for region in page.locator(".scroll").all():
+        assert region.evaluate("region => region.scrollWidth <= region.clientWidth")
+    edges = page.locator(".points thead th").evaluate_all(
+        "all => all.map(heading => heading.getBoundingClientRect().right)"
+    )
+    assert len(edges) == 12 and max(edges) <= 1000
+    left, right = (page.locator(f"#{side}-image").bounding_box() for side in ("left", "right"))
+    assert left and right and left["x"] + left["width"] <= right["x"] and left["y"] == right["y"]
+    ink = page.evaluate("getComputedStyle(document.body).color").removeprefix("rgb(").rstrip(")").split(", ")
+    assert sum(map(int, ink)) < 200, "black on white, whatever the screen's colours"
