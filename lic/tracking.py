@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,8 +169,11 @@ def _line_series(curves: Sequence["Curve"], measure: str, title: str) -> Any:
 
 def _images(scene: "Scene") -> list[Any]:
     import wandb
+    from PIL import Image
 
     return [
-        wandb.Image(str(picture.file), caption=f"{scene.name}: {picture.label}, {picture.caption}")
+        wandb.Image(
+            Image.open(BytesIO(picture.webp)), caption=f"{scene.name}: {picture.label}, {picture.caption}"
+        )
         for picture in scene.pictures
     ]
