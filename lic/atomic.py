@@ -46,5 +46,5 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a whole UTF-8 text file atomically."""
-    write_bytes(path, text.encode())
+    """Write a whole UTF-8 text file atomically; bytes of a file name that are no UTF-8 become escapes."""
+    write_bytes(path, text.encode(errors="backslashreplace"))

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lic.atomic import write_text
 from lic.entry import end, is_main_process, user_message
+from lic.errors import visible
 from lic.status import STATUS_FILE, read_status, write_status
 
 ERROR_FILE = "error.txt"
@@ -89,6 +90,11 @@ def in_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
+def report_folder() -> Path:
+    """The folder whose report shows this run: that of its sweep, or its own."""
+    return Path(HydraConfig.get().runtime.cwd, HydraConfig.get().sweep.dir) if in_sweep() else run_folder()
+
+
 def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
     """Decorate a Hydra main function: keep ``status.json``, skip what is done, survive what fails.
 
@@ -108,9 +114,9 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
                 f"{folder} holds a job of another configuration; give the sweep another hydra.sweep.dir, or "
                 "delete that folder."
             )
-        if sweeping and status.get("status") == "done":
+        if sweeping and status.get("status") == "done" and isinstance(cost := status.get("cost"), float):
             _log.info("%s is done; skipped.", folder.name)
-            return float(status["cost"])
+            return cost
         _write_status(folder, config=digest, status="running")
         try:
             cost = main(cfg)
@@ -146,14 +152,13 @@ class SweepSummary(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra in the process that started the sweep."""
-        from lic.evaluation.summary import add_classical, summarize  # Hydra composes without torch
+        from lic.evaluation.summary import summarize  # Hydra composes without torch
 
         folder = Path(config.hydra.sweep.dir)
         jobs = sorted(status.parent for status in folder.glob(f"*/{STATUS_FILE}"))
         states = {job: read_status(job) for job in jobs}
         try:
             if any(state.get("status") == "done" for state in states.values()):
-                add_classical(folder)
                 summarize(folder, OmegaConf.select(config, "logger.wandb.project"))
         except Exception:  # Hydra would turn it into a warning
             _log.exception(
@@ -164,7 +169,7 @@ class SweepSummary(Callback):
             job: s.get("error", "it did not finish") for job, s in states.items() if s.get("status") != "done"
         }
         for job_folder, error in failed.items():
-            print(f"Failed: {job_folder}: {error}", file=sys.stderr)
+            print(visible(f"Failed: {job_folder}: {error}"), file=sys.stderr)
         if failed:
             print(
                 f"{len(failed)} of {len(jobs)} jobs failed; the same command runs only what is unfinished.",
