@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a disk says that takes no more."""
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -15,7 +18,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Parent folders are made. On an error the temporary file is removed and ``path`` stays as it was.
 
     Raises:
-        OSError: there can be no such file; it names ``path`` or the folder that cannot be made.
+        OSError: there can be no such file, or no room for it; it names ``path`` or the folder that cannot
+            be made.
     """
     target = Path(path)
     if target.is_dir():
@@ -35,6 +39,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)  # mkstemp makes files private
         temporary.replace(target)
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:  # as write() raises it
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
