@@ -139,7 +139,7 @@ class Result:
             return result
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise UserError(
-                f"{path} is not a test result of lic ({error!s:.200}); evaluate the run again."
+                f"{path} is not a test result of lic ({error!s:.200}); evaluate the run again, or remove it."
             ) from error
 
 

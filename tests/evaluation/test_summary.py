@@ -105,12 +105,13 @@ def test_names_and_folders_are_no_markup(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     folder = tmp_path / "[/x] [old]"
-    result = run(images, folder / "a")
+    result = run(images, folder / "a", "photos \udcff")  # a name that is no UTF-8
     add_classical(folder, ["jpeg"], images, result)
     summarize(folder)
     out, err = capsys.readouterr()
     assert f"Report: {folder / 'report.html'}" in out and "net [/x]" in out and "λ = [old]" in out
     assert "net [/x], λ = [old]" in err
+    assert r"photos \udcff, 2 images" in (folder / "report.html").read_text("utf-8")
     rows = (folder / "rd.csv").read_text().splitlines(), (folder / "classical" / "rd.csv").read_text()
     assert len(rows[0]) == 2 and rows[1].count("JPEG") == len(QUALITIES)
 
