@@ -116,12 +116,16 @@ def test_names_and_folders_are_no_markup(
     assert len(rows[0]) == 2 and rows[1].count("JPEG") == len(QUALITIES)
 
 
-def test_configurations_of_strangers_are_not_even_read(make_run: MakeRun, tmp_path: Path) -> None:
+def test_configurations_of_strangers_are_not_even_read(
+    make_run: MakeRun, tmp_path: Path, images: ImageSet
+) -> None:
     """Hydra would make the folder of ``_target_``."""
-    job = make_run("sweep/job", learned("net", 5), 0.3, 30)
-    config = {"data": {"_target_": "os.mkdir", "path": str(tmp_path / "ran")}, "classical": ["jpeg"]}
+    job = make_run("sweep/stranger", learned("net", 5), 0.3, 30)
+    config = {"data": {"_target_": "os.mkdir", "path": str(tmp_path / "ran")}, "classical": ["webp"]}
     for folder in (job, tmp_path / "sweep"):
         (folder / ".hydra").mkdir()
         (folder / ".hydra" / "config.yaml").write_text(json.dumps(config))
+    add_classical(tmp_path / "sweep", ["jpeg"], images, run(images, tmp_path / "sweep" / "job"))
     summarize(tmp_path / "sweep")
     assert not (tmp_path / "ran").exists()
+    assert "WebP" not in (tmp_path / "sweep" / "classical" / "rd.csv").read_text()
