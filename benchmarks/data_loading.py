@@ -18,12 +18,12 @@ from pathlib import Path
 
 import torch
 from compressai.datasets import ImageFolder as CompressAIFolder
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
+from lic.console import Console
 from lic.data import BuiltinPhotos, ImageData, ImageFolder, ImageSet, to_float, write_png
 
 BATCH, PATCH, TURNS = 16, 256, 5

@@ -21,16 +21,15 @@ import lic  # noqa: F401 - makes torchvision importable
 import numpy as np
 import torch
 from calibrated import calibrated
-from rich.console import Console
 from rich.table import Table
 
 from lic import allocator
 from lic.coding.codec import CodecInfo
 from lic.coding.learned import LearnedCodec
+from lic.console import Console, plain_table
 from lic.data import BuiltinPhotos, Pixels, read_image, to_batch, to_float, to_image
 from lic.errors import UserError
 from lic.evaluation.complexity import HIGH_RATE_NETWORKS, NETWORKS, decoding_speed
-from lic.evaluation.console import plain_table
 from lic.layers import pad
 from lic.metrics.complexity import macs_per_pixel
 from lic.models import describe_model

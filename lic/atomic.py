@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a disk says that takes no more."""
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -37,8 +40,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(target)
     except OSError as error:
-        if name is None or error.filename in (None, name):  # write() names none
-            error.filename = str(target)  # what people asked for, not the temporary name
+        if name is None or error.filename == name or (error.filename is None and error.errno in FULL):
+            error.filename = str(target)  # what people asked for; write() names none
         raise
     finally:
         if name is not None:
@@ -52,5 +55,5 @@ def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a whole UTF-8 text file atomically."""
-    write_bytes(path, text.encode())
+    """Write a whole UTF-8 text file atomically; bytes of a file name that are no UTF-8 become escapes."""
+    write_bytes(path, text.encode(errors="backslashreplace"))

@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from lic import allocator, interruption
+from lic.atomic import FULL
 from lic.errors import UserError
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -18,9 +19,8 @@ _NO_CHOICE = re.compile(r"Could not override '(\w+)'\. No match in the defaults 
 _NO_KEY = re.compile(r"Could not override '([\w.]+)'.* is not in struct")
 _NO_OPTION = re.compile(r"Could not find '([\w/]+)' Available options in '\w+': (.*?) Config search path")
 _COMPOSITION = (HydraException, OmegaConfBaseException)
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_ENVIRONMENT = {
-    *(errno.EACCES, errno.EPERM, errno.EROFS, *_FULL),
+_ENVIRONMENT = FULL | {
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
 }
 
@@ -104,7 +104,7 @@ def user_message(error: BaseException) -> str | None:
 
 def _is_full_output(error: BaseException) -> TypeGuard[OSError]:
     """As write() raises it: without a name."""
-    return isinstance(error, OSError) and error.errno in _FULL and error.filename is None
+    return isinstance(error, OSError) and error.errno in FULL and error.filename is None
 
 
 def _composition_message(error: BaseException) -> str:

@@ -21,7 +21,7 @@ sweep.register_resolvers()
 def main(cfg: DictConfig) -> float:
     """Evaluate what ``ckpt`` and ``codec`` name; the mean bpp of the first result."""
     # Imported here: torch takes seconds, and --help, tab completion and misspelt options do without it.
-    from hydra.utils import to_absolute_path
+    from hydra.utils import instantiate, to_absolute_path
 
     from lic.coding.classical import classical_codecs
     from lic.coding.load import load_codec
@@ -29,7 +29,7 @@ def main(cfg: DictConfig) -> float:
     from lic.errors import UserError
     from lic.evaluation.evaluate import evaluate, evaluate_classical, some_pictures
     from lic.evaluation.mixture import evaluate_mixture, evaluate_models
-    from lic.evaluation.summary import add_classical, images_of, summarize
+    from lic.evaluation.summary import add_classical, summarize
 
     if not cfg.ckpt and not cfg.codec:
         raise UserError("Nothing to evaluate; give ckpt=RUN_OR_FILE, codec=jpeg,webp, or both.")
@@ -43,7 +43,8 @@ def main(cfg: DictConfig) -> float:
     learned = [load_codec(to_absolute_path(path)) for path in paths]
     if controlled:
         check_different(paths, learned)
-    images, data = images_of(cfg)
+    source = instantiate(cfg.data)
+    images, data = source.evaluation_set, source.test_name
     pictures = some_pictures(len(images))
     if controlled:
         mixture = evaluate_mixture(learned, images, folder, data, cfg.target_bpp, cfg.metric, pictures)
@@ -54,8 +55,10 @@ def main(cfg: DictConfig) -> float:
         results = list(evaluate_models(learned, images, folder, data, pictures))
     for name in names:
         results += evaluate_classical(name, images, folder, data)
+    if learned:
+        beside = [name for name in cfg.classical if name not in names]
+        add_classical(sweep.report_folder(), beside, images, results[0])
     if not sweep.in_sweep():
-        add_classical(folder)
         summarize(folder)
     return results[0].mean["bpp"]
 

@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from lic.atomic import write_text
+from lic.foreign import read_json
 
 STATUS_FILE = "status.json"
+_LARGEST = 1 << 20  # bytes
 
 
 def read_status(folder: Path) -> dict[str, Any]:
     """The content of a folder's ``status.json``; empty if it has none that can be read."""
     try:
-        content = json.loads((folder / STATUS_FILE).read_text("utf-8"))
-    except (OSError, ValueError):
+        content = read_json(folder, STATUS_FILE, _LARGEST)
+    except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lic.atomic import write_text
 from lic.entry import end, is_main_process, user_message
-from lic.errors import UserError
+from lic.errors import UserError, visible
 from lic.interruption import Interrupted
 from lic.locking import only_writer
 from lic.status import STATUS_FILE, read_status, write_status
@@ -95,6 +95,11 @@ def in_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
+def report_folder() -> Path:
+    """The folder whose report shows this run: that of its sweep, or its own."""
+    return Path(HydraConfig.get().runtime.cwd, HydraConfig.get().sweep.dir) if in_sweep() else run_folder()
+
+
 def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
     """Decorate a Hydra main function: keep ``status.json``, skip what is done, survive what fails.
 
@@ -126,9 +131,9 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
                 f"{folder} holds a job of another configuration; give the sweep another hydra.sweep.dir, or "
                 "delete that folder."
             )
-        if sweeping and status.get("status") == "done":
+        if sweeping and status.get("status") == "done" and isinstance(cost := status.get("cost"), float):
             _log.info("%s is done; skipped.", folder.name)
-            return float(status["cost"])
+            return cost
         try:
             _write_status(folder, config=digest, status="running")
             cost = main(cfg)
@@ -195,14 +200,13 @@ class SweepSummary(Callback):
             _sweeps_lock.close()
 
     def _summarize(self, config: DictConfig) -> None:
-        from lic.evaluation.summary import add_classical, summarize  # Hydra composes without torch
+        from lic.evaluation.summary import summarize  # Hydra composes without torch
 
         folder = Path(config.hydra.sweep.dir)
         jobs = sorted(status.parent for status in folder.glob(f"*/{STATUS_FILE}"))
         states = {job: read_status(job) for job in jobs}
         try:
             if any(state.get("status") == "done" for state in states.values()):
-                add_classical(folder)
                 summarize(folder, OmegaConf.select(config, "logger.wandb.project"))
         except Exception:  # Hydra would turn it into a warning
             _log.exception(
@@ -213,7 +217,7 @@ class SweepSummary(Callback):
             job: s.get("error", "it did not finish") for job, s in states.items() if s.get("status") != "done"
         }
         for job_folder, error in failed.items():
-            print(f"Failed: {job_folder}: {error}", file=sys.stderr)
+            print(visible(f"Failed: {job_folder}: {error}"), file=sys.stderr)
         if failed:
             print(
                 f"{len(failed)} of {len(jobs)} jobs failed; the same command runs only what is unfinished.",

@@ -47,9 +47,10 @@ def main(cfg: DictConfig) -> float:
             result = evaluate(best, images, folder, data.test_name, some_pictures(len(images)))
             for logger in trainer.loggers:
                 logger.log_metrics({f"test/{name}": value for name, value in result.mean.items()})
-    if trainer.is_global_zero and not sweep.in_sweep():
-        add_classical(folder)
-        summarize(folder)
+    if trainer.is_global_zero:
+        add_classical(sweep.report_folder(), cfg.classical, images, result)
+        if not sweep.in_sweep():
+            summarize(folder)
     return checkpoints.best_cost
 
 

@@ -13,7 +13,8 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 RANKS: tuple[set[str], ...] = (
-    {"errors", "atomic", "allocator", "configuration", "interruption", "locking", "status", "_torchvision"},
+    {"errors", "atomic", "allocator", "configuration", "interruption", "locking", "foreign", "console"}
+    | {"status", "_torchvision"},
     {"layers", "entropy", "metrics", "bitstream"},
     {"models", "losses", "data"},
     {"codecs", "coding", "training"},

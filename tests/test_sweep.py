@@ -2,6 +2,7 @@ import csv
 import errno
 import json
 import math
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -128,13 +129,19 @@ def test_a_sweep_with_a_failing_job_from_its_first_to_its_last_command(
     assert sorted(float(point["lambda"]) for point in points) == [0.01, 0.02]
     report = (folder / "report.html").read_text()
     assert "JPEG" in report and "λ = 0.02" in report
+    assert len(list((folder / "classical" / "photos").glob("jpeg-*/test.json"))) == 12
+    assert (folder / "classical" / "rd.csv").read_text().count("JPEG") == 12
 
-    # The same command again runs the failed job alone.
+    # The same command again runs the failed job alone, and nothing that a stranger has put beside it.
+    shutil.copytree(jobs["0.01"], folder / "stranger")
+    config = {"data": {"_target_": "os.mkdir", "path": str(tmp_path / "ran")}, "classical": ["webp"]}
+    (folder / "stranger" / ".hydra" / "config.yaml").write_text(json.dumps(config))
     before = {
         name: (jobs[name] / "checkpoints" / "last.ckpt").stat().st_mtime_ns for name in ("0.01", "0.02")
     }
     again = run_python(*sweep_command)
-    assert again.returncode == 3 and "1 of 3 jobs failed" in again.stderr
+    assert again.returncode == 3 and "1 of 4 jobs failed" in again.stderr
+    assert not (tmp_path / "ran").exists() and not (folder / "classical" / "photos" / "webp-50").exists()
     after = {name: (jobs[name] / "checkpoints" / "last.ckpt").stat().st_mtime_ns for name in before}
     assert after == before
     assert again.stdout.count("is done; skipped") == 2

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from lic.entry import user_message
+from lic.errors import visible
 from lic.interruption import Interrupted
 
 REFUSED = 2
@@ -58,9 +59,9 @@ def run(
             for words, result in outcomes:
                 results.append(result)
                 if result["error"]:
-                    typer.echo(f"Error: {result['error']}", err=True)
+                    typer.echo(visible(f"Error: {result['error']}"), err=True)
                 elif not as_json:
-                    typer.echo(words, err=aside)
+                    typer.echo(visible(words), err=aside)
                 advance()
     except Interrupted as stop:
         raise Interrupted(stop.signum, f"{len(done)} of {len(names)} files are done.") from None
@@ -79,13 +80,13 @@ def _bar(count: int) -> Iterator[Callable[[], object]]:
     if count == 1 or not sys.stderr.isatty():
         yield lambda: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=count)
-        yield lambda: progress.advance(task)
+    from lic.console import progress
+
+    with progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True) as bar:
+        task = bar.add_task("", total=count)
+        yield lambda: bar.advance(task)
 
 
 def _each(

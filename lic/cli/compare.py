@@ -7,7 +7,7 @@ import typer
 
 from lic.cli.files import refuse_existing
 from lic.cli.options import Force
-from lic.errors import UserError
+from lic.errors import UserError, visible
 
 
 def compare(
@@ -50,4 +50,4 @@ def compare(
     shown = choose(collect(folders), image, bpp)
     write_png(output, picture(shown, part))
     rates = ", ".join(f"{kept.codec.curve} ({kept.codec.setting}) {kept.row.bpp:.4f} bpp" for kept in shown)
-    typer.echo(f"{output}: {shown[0].row.file}: {rates}")
+    typer.echo(visible(f"{output}: {shown[0].row.file}: {rates}"))

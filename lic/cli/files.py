@@ -142,12 +142,32 @@ def writing(output: str) -> Iterator[IO[bytes]]:
 
 
 def refuse_existing(outputs: Iterable[str], force: bool) -> None:
-    """A `UserError` for the first of ``outputs`` that is a folder, or a file that is not to be replaced."""
+    """A `UserError` for the first of ``outputs`` that exists and is not to be replaced.
+
+    Nor does ``force`` replace folders, devices, and the files of an evaluation.
+    """
     for output in map(Path, outputs):
         if output.is_dir():
             raise UserError(f"{output} is a folder; give the path of a file.")
-        if output.exists() and not force:
+        if not os.path.lexists(output):  # a link to nothing exists
+            continue
+        if output.exists() and not output.is_file():
+            raise UserError(f"{output} is no ordinary file; give the path of one.")
+        if not force:
             raise UserError(f"{output} exists; give --force to replace it.")
+        if holds_results(output.parent):
+            raise UserError(
+                f"{output} belongs to an evaluation, which it would no longer fit; write elsewhere."
+            )
+
+
+def holds_results(folder: Path) -> bool:
+    """Whether an evaluation left its streams or pictures in a folder."""
+    from lic.evaluation.evaluate import STREAMS  # with torch, which a refusal need not wait for
+    from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE
+
+    place = folder.resolve()
+    return place.name in (STREAMS, ORIGINALS, RECONSTRUCTIONS) and (place.parent / RESULT_FILE).exists()
 
 
 def _is_many(source: str) -> bool:

@@ -75,12 +75,16 @@ def export(
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Runs or sweeps.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: report.html in the first.")
+        Path | None,
+        typer.Option("--output", "-o", help="The .html file to write. Default: report.html in the first."),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Write a report about runs and sweeps."""
-    from rich.console import Console
-
+    if output and output.suffix != ".html":
+        raise UserError(f"{output} does not end in .html, as reports do.")
+    refuse_existing([str(output)] if output else [], force)
+    from lic.console import Console
     from lic.evaluation.points import collect, table
     from lic.evaluation.report import write_report
     from lic.evaluation.summary import REPORT_FILE
@@ -101,8 +105,7 @@ def complexity(
 
     Parameters, FLOPs and MACs, layer by layer and beside the networks of the model's paper.
     """
-    from rich.console import Console
-
+    from lic.console import Console
     from lic.evaluation.complexity import layer_table, network_table
 
     options = _model_options(overrides or [])

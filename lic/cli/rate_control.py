@@ -1,5 +1,6 @@
 """`lic rate-control`: images within a rate, each coded by the model that serves them all best."""
 
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lic.cli.files import IMAGE, expand
+from lic.cli.files import IMAGE, expand, holds_results
 from lic.cli.options import Force, Tile
 from lic.coding import TILE
 from lic.errors import UserError
@@ -70,7 +71,7 @@ def rate_control(
     if as_json:
         typer.echo(summary, nl=False)
         return
-    from rich.console import Console
+    from lic.console import Console
 
     Console().print(_table(models, mixture))
     typer.echo(
@@ -108,12 +109,12 @@ def _split(sources: Sequence[str]) -> tuple[list[str], _Images]:
 
 def _check_output(output: Path, force: bool) -> None:
     """Refuse to replace anything but, when asked to, what this command wrote."""
-    if not output.exists():
+    if not os.path.lexists(output):
         return
     if not output.is_dir():
         raise UserError(f"{output} is a file; give the path of a folder.")
     ours = all(f.is_dir() or f.suffix == ".lic" or f.name == SUMMARY for f in output.rglob("*"))
-    if not ours:
+    if not ours or holds_results(output):
         raise UserError(f"{output} holds other files, which --force does not replace; give another folder.")
     if not force and any(output.iterdir()):
         raise UserError(f"{output} exists; give --force to replace it.")
@@ -131,9 +132,7 @@ def _put(folder: Path, place: Path, aside: Path) -> None:
 
 
 def _table(models: Sequence[str], mixture: "Mixture") -> "Table":
-    from rich.text import Text
-
-    from lic.evaluation.console import plain_table
+    from lic.console import plain_table
     from lic.evaluation.points import number
 
     view = plain_table(f"Rate control to {mixture.target_bpp:g} bpp, and each model alone")
@@ -144,7 +143,7 @@ def _table(models: Sequence[str], mixture: "Mixture") -> "Table":
     def add(name: str, count: int, result: "Result") -> None:
         mean = result.mean
         numbers = number(mean["psnr"], 2), number(mean["psnr_pooled"], 2), number(mean["ms_ssim"], 4)
-        view.add_row(Text(name), str(count), number(mean["bpp_pooled"], 4), *numbers)
+        view.add_row(name, str(count), number(mean["bpp_pooled"], 4), *numbers)
 
     add("rate control", len(mixture.models), mixture.result)
     view.add_section()

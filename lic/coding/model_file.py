@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from lic import __version__
@@ -26,6 +26,7 @@ from lic.coding.learned import fingerprint
 from lic.coding.rebuild import rebuild_net
 from lic.entropy import tables
 from lic.errors import UserError, naming_file
+from lic.foreign import read_json
 from lic.models import CompressionModel
 from lic.status import read_status
 
@@ -83,12 +84,12 @@ def write_model(
     tensors |= {f"tables.{name}": value for name, value in tables(net).items()}
     content = {"version": VERSION, "fingerprint": fingerprint(net).hex(), **description.plain()}
     content["training"] = dict(training)
+    data = save(
+        {name: value.contiguous() for name, value in tensors.items()},
+        {_KEY: json.dumps(content, ensure_ascii=False, allow_nan=False)},
+    )
     with replacing(path) as temporary:
-        save_file(
-            {name: value.contiguous() for name, value in tensors.items()},
-            temporary,
-            {_KEY: json.dumps(content, ensure_ascii=False, allow_nan=False)},
-        )
+        temporary.write_bytes(data)  # save_file would not say in which way a disk refuses it
         read_model(temporary)  # nobody shall keep a file that cannot be read
 
 
@@ -164,7 +165,7 @@ def _training(file: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "torch": torch.__version__,
         **_test_means(file),
     }
-    return {key: value for key, value in values.items() if value is not None and is_plain(value)}
+    return {k: v for k, v in values.items() if v is not None and is_plain(k) and is_plain(v)}
 
 
 def _validation_cost(callbacks: Any) -> float | None:
@@ -180,9 +181,9 @@ def _test_means(file: Path) -> dict[str, Any]:
     if file.name != "best.ckpt" or read_status(run).get("status") != "done":
         return {}
     try:
-        result = json.loads((run / _RESULT_FILE).read_text("utf-8"))
+        result = read_json(run, _RESULT_FILE)
         return {"test_data": result["data"]} | {f"test_{key}": value for key, value in result["mean"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

@@ -8,20 +8,29 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from platformdirs import user_cache_dir
-from rich.progress import track
 
 from lic.atomic import replacing, write_text
+from lic.console import track
 from lic.data.images import Pixels
 from lic.data.sources import StoredImageSet
 from lic.errors import UserError
+from lic.foreign import read_json
 
 _log = logging.getLogger(__name__)
 _FORMAT = 1  # part of the key: counts up when the layout or the conversion to RGB changes
 _CHUNK = 64  # images decoded ahead of the writing, which bounds the memory
+
+
+class _Index(TypedDict):
+    """The images in the file of pixels, in its order, and those left out."""
+
+    names: list[str]
+    shapes: list[list[int]]  # heights and widths
+    unreadable: list[str]
 
 
 def cache_folder() -> Path:
@@ -34,7 +43,7 @@ class CachedImages:
 
     The cache is a file of planar uint8 RGB pixels and a JSON index, named by a hash of the files' paths,
     sizes and modification times. Both appear atomically and the index last: processes that build at the
-    same time write the same bytes twice, and none reads half a cache.
+    same time write the same bytes twice, and none reads half a cache. A damaged one is made anew.
 
     Args:
         images: The images. Those that cannot be read are skipped; a warning counts and names them.
@@ -47,15 +56,13 @@ class CachedImages:
     def __init__(self, images: StoredImageSet, patch_size: int) -> None:
         index_file = cache_folder() / f"{_key(images)}.json"
         self._file = index_file.with_suffix(".rgb")
-        if not (index_file.exists() and self._file.exists()):
-            try:
-                _build(images, self._file, index_file)
-            except OSError as error:
-                raise UserError(
-                    f"The decoded images cannot be kept in {cache_folder()} ({error}); "
-                    "name a folder with room in the environment variable LIC_CACHE."
-                ) from error
-        index = json.loads(index_file.read_text())
+        try:
+            index = _read(index_file, self._file, len(images)) or _build(images, self._file, index_file)
+        except OSError as error:
+            raise UserError(
+                f"The decoded images cannot be kept in {cache_folder()} ({error}); "
+                "name a folder with room in the environment variable LIC_CACHE."
+            ) from error
         shapes = np.array(index["shapes"], np.int64).reshape(-1, 2)
         offsets = np.cumsum(3 * shapes.prod(1)) - 3 * shapes.prod(1)
         large = (shapes >= patch_size).all(1)
@@ -108,17 +115,44 @@ def _key(images: StoredImageSet) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
-def _build(images: StoredImageSet, pixel_file: Path, index_file: Path) -> None:
-    names, shapes, unreadable = [], [], []
+def _read(index_file: Path, pixel_file: Path, count: int) -> _Index | None:
+    """The index of ``count`` images, if there is one and all pixels that it tells of."""
+    if not index_file.exists():
+        return None
+    try:
+        index: _Index = read_json(index_file.parent, index_file.name)
+        names, shapes, unreadable = index["names"], index["shapes"], index["unreadable"]
+        sides = [side for shape in shapes for side in shape]
+        pixels = sum(height * width for height, width in shapes)
+        whole = (
+            all(isinstance(name, str) for name in [*names, *unreadable])
+            and all(type(side) is int and side > 0 for side in sides)
+            and len(names) == len(shapes)
+            and len(names) + len(unreadable) == count
+            and pixel_file.stat().st_size == 3 * pixels
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        whole = False
+    if not whole:
+        _log.warning("The cache %s of decoded images is damaged; it is made anew.", pixel_file)
+    return index if whole else None
+
+
+def _build(images: StoredImageSet, pixel_file: Path, index_file: Path) -> _Index:
+    names: list[str] = []
+    shapes: list[list[int]] = []
+    unreadable: list[str] = []
     with replacing(pixel_file) as temporary, temporary.open("wb") as file:
         for name, image in zip(images.names, _decode(images), strict=True):
             if image is None:
                 unreadable.append(name)
                 continue
             names.append(name)
-            shapes.append(image.shape[:2])
+            shapes.append(list(image.shape[:2]))
             file.write(np.ascontiguousarray(image.transpose(2, 0, 1)).data)
-    write_text(index_file, json.dumps({"names": names, "shapes": shapes, "unreadable": unreadable}))
+    index: _Index = {"names": names, "shapes": shapes, "unreadable": unreadable}
+    write_text(index_file, json.dumps(index))
+    return index
 
 
 def _decode(images: StoredImageSet) -> Iterator[Pixels | None]:

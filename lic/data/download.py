@@ -10,8 +10,9 @@ import zlib
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
 
+from lic.console import progress
 from lic.errors import UserError
 
 _BLOCK = 1 << 20
@@ -59,16 +60,16 @@ def _transfer(url: str, part: Path) -> None:
         if have and error.code == 416:  # nothing is left to ask for
             return
         raise
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with response, Progress(*columns, transient=True) as progress:
+    columns = BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with response, progress(*columns, transient=True) as bar:
         resumes = response.status == 206
         left = response.headers.get("Content-Length")
         total = int(left) + have * resumes if left else None
-        task = progress.add_task(PurePosixPath(url).name, total=total, completed=have * resumes)
+        task = bar.add_task(PurePosixPath(url).name, total=total, completed=have * resumes)
         with part.open("ab" if resumes else "wb") as file:
             while block := response.read(_BLOCK):
                 file.write(block)
-                progress.advance(task, len(block))
+                bar.advance(task, len(block))
             if total is not None and file.tell() < total:
                 raise ConnectionError(f"it broke off after {file.tell()} of {total} bytes")
 

@@ -131,7 +131,7 @@ class ImageData(LightningDataModule):
     def test_name(self) -> str:
         """What the test images are called in reports: the set's name, or that of their folder."""
         test = self._sources["test"]
-        if self.is_plain_folder:
+        if self._splits_root:
             return self._folder.resolve().name
         if not isinstance(test, str):
             return getattr(self.test_set, "name", self._name)
@@ -139,19 +139,14 @@ class ImageData(LightningDataModule):
         return path.name if path.is_absolute() or ".." in path.parts else path.as_posix()
 
     @property
-    def is_plain_folder(self) -> bool:
-        """Whether there is only a root, whose images are split for a training."""
-        return self._splits_root
-
-    @property
-    def all_images(self) -> ImageSet:
-        """Every image below the root."""
-        return ImageFolder(self._folder)
-
-    @property
     def test_set(self) -> ImageSet:
         """The test images, as an image set because every one becomes a file of its own."""
         return self._image_set("test")
+
+    @property
+    def evaluation_set(self) -> ImageSet:
+        """What an evaluation without training measures: the test images, or all of a bare folder."""
+        return ImageFolder(self._folder) if self._splits_root else self.test_set
 
     def _patch_source(self) -> PatchSource:
         images = self._image_set("train")

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from lic.evaluation.console import plain_table
+from lic.console import plain_table
 from lic.metrics.complexity import LayerCost, layer_costs, macs_per_pixel
 from lic.models import build_model, describe_model
 

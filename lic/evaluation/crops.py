@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from lic.data import Pixels, read_image
 from lic.errors import UserError
 from lic.evaluation.points import Point, number
-from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Row
+from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Row, kept_picture
 
 SIDE = 256
 """Pixels of a default crop, and about those of an enlarged one."""
@@ -135,11 +135,11 @@ def _find(points: Sequence[Point], image: str | None) -> list[Kept]:
     images: dict[tuple[str, str], list[Kept]] = {}
     for point in points:
         for row in point.result.rows:
-            files = [point.run / folder / f"{row.file}.png" for folder in (ORIGINALS, RECONSTRUCTIONS)]
-            if all(file.is_file() for file in files):
-                images.setdefault((point.result.data, row.file), []).append(
-                    Kept(point.result.codec, row, *files)
-                )
+            original = kept_picture(point.run, ORIGINALS, row.file)
+            reconstruction = kept_picture(point.run, RECONSTRUCTIONS, row.file)
+            if original and reconstruction:
+                kept = Kept(point.result.codec, row, original, reconstruction)
+                images.setdefault((point.result.data, row.file), []).append(kept)
     wanted = {point.result.codec.curve for point in points}
     common = {key: found for key, found in images.items() if {kept.codec.curve for kept in found} == wanted}
     names = list(dict.fromkeys(name for _, name in common))

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from lic.atomic import write_bytes
 from lic.coding.classical import classical_codecs
 from lic.coding.codec import CodecInfo, FileCodec
 from lic.coding.learned import LearnedCodec
+from lic.console import track
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
@@ -54,8 +53,8 @@ def evaluate(
         UserError: an image cannot be read or coded.
     """
     rows = []
-    title, bar = f"{codec.info.curve}, {codec.info.setting}", Console(stderr=True)
-    for index, name in enumerate(track(images.names, title, console=bar, disable=not progress)):
+    title = f"{codec.info.curve}, {codec.info.setting}"
+    for index, name in enumerate(track(images.names, title, disable=not progress)):
         image = images[index]
         row, decoded = _measure(codec, image, name, folder / STREAMS / f"{name}{codec.suffix}")
         rows.append(row)
@@ -67,12 +66,19 @@ def evaluate(
     return result
 
 
-def evaluate_classical(name: str, images: ImageSet, folder: Path, data: str) -> list[Result]:
-    """One result per quality of a classical codec, each in a folder of its own."""
+def evaluate_classical(
+    name: str, images: ImageSet, folder: Path, data: str, again: bool = True
+) -> list[Result]:
+    """One result per quality of a classical codec, each in a folder of its own.
+
+    Without ``again``, those that have a result already are left as they are.
+    """
+    places = {codec: folder / f"{name}-{codec.quality}" for codec in classical_codecs(name)}
+    todo = [codec for codec, place in places.items() if again or not (place / RESULT_FILE).exists()]
     pictures = some_pictures(len(images))
     return [
-        evaluate(codec, images, folder / f"{name}-{codec.quality}", data, pictures, progress=False)
-        for codec in track(classical_codecs(name), f"{name}, all qualities", console=Console(stderr=True))
+        evaluate(codec, images, places[codec], data, pictures, progress=False)
+        for codec in track(todo, f"{name}, all qualities", disable=not todo)
     ]
 
 

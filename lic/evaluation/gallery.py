@@ -12,7 +12,7 @@ from lic.data import read_image
 from lic.errors import UserError
 from lic.evaluation.crops import Crop
 from lic.evaluation.points import Curve, Point, number
-from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Row
+from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Row, kept_picture
 
 MAX_IMAGES = 4
 BUDGET = 4_000_000
@@ -90,16 +90,14 @@ def _candidates(curves: Sequence[Curve]) -> dict[tuple[str, str], list[_Candidat
     pairs = [(curve, point) for curve in curves for point in curve.points]
     for index, (curve, point) in enumerate(pairs):
         for row in point.result.rows:
-            file = point.run / RECONSTRUCTIONS / f"{row.file}.png"
-            if file.is_file():
+            if file := kept_picture(point.run, RECONSTRUCTIONS, row.file):
                 candidate = _Candidate(str(index), curve.label, point, row, file)
                 images.setdefault((curve.data, row.file), []).append(candidate)
     return {key: found for key, found in images.items() if _originals(found, key[1])}
 
 
 def _originals(candidates: Sequence[_Candidate], image: str) -> list[Path]:
-    files = (candidate.point.run / ORIGINALS / f"{image}.png" for candidate in candidates)
-    return [file for file in files if file.is_file()]
+    return [file for c in candidates if (file := kept_picture(c.point.run, ORIGINALS, image))]
 
 
 def _per_curve(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:

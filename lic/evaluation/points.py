@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
-from lic.atomic import write_bytes
+from lic.atomic import write_text
+from lic.console import plain_table
 from lic.errors import UserError
-from lic.evaluation.console import plain_table
 from lic.evaluation.result import RESULT_FILE, Result
 from lic.metrics.bd_rate import bd_rate, common_quality
 from lic.status import STATUS_FILE, read_status
@@ -195,7 +194,7 @@ def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
             *("" if math.isnan(number) else round(number, 6) for number in numbers),
             relative(point.run, path.parent),
         ])  # fmt: skip
-    write_bytes(path, stream.getvalue().encode())
+    write_text(path, stream.getvalue())
 
 
 def table(points: Iterable[Point]) -> Table:
@@ -209,8 +208,8 @@ def table(points: Iterable[Point]) -> Table:
         view.add_section()
         for i, point in enumerate(curve.points):
             view.add_row(
-                Text("" if i else curve.label),  # Text, because a name is no markup
-                Text(point.result.codec.setting),
+                "" if i else curve.label,
+                point.result.codec.setting,
                 number(point.mean["bpp"], 4),
                 number(point.gap_percent, 2, signed=True, unit=" %"),
                 number(point.mean["psnr"], 2),

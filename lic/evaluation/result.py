@@ -2,13 +2,15 @@
 
 import json
 import math
+from collections import Counter
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lic.atomic import write_text
 from lic.coding.codec import CodecInfo
 from lic.errors import UserError
+from lic.foreign import inside, read_json
 
 __all__ = [
     "MEASURES",
@@ -19,11 +21,13 @@ __all__ = [
     "Result",
     "Row",
     "json_text",
+    "kept_picture",
 ]
 
 RESULT_FILE = "test.json"
 ORIGINALS, RECONSTRUCTIONS = "originals", "reconstructions"
 """Folders of a run that hold ``<file>.png`` for a few of its rows."""
+_LONGEST_TEXT, _LARGEST_NUMBER = 10_000, 1e15
 
 
 @dataclass(frozen=True)
@@ -116,20 +120,32 @@ class Result:
 
     @classmethod
     def load(cls, path: Path) -> "Result":
-        """Read ``test.json`` back; a `UserError` names a file that is not one."""
+        """Read ``test.json`` back, which may be anybody's: every value has its type and a sane size.
+
+        Raises:
+            UserError: the file, which it names, is none, or not of its folder.
+        """
         try:
-            content = json.loads(path.read_text("utf-8"))
-            rows = [{key: _from_json(key, value) for key, value in row.items()} for row in content["rows"]]
-            return cls(
-                CodecInfo(**content["codec"]),
-                content["data"],
-                tuple(Row(**row) for row in rows),
-                content.get("threads"),
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            content = read_json(path.parent, path.name)
+            rows = [Row(**{k: _from_json(k, v) for k, v in row.items()}) for row in content["rows"]]
+            result = cls(CodecInfo(**content["codec"]), content["data"], tuple(rows), content.get("threads"))
+            parts: list[CodecInfo | Row] = [result.codec, *rows]
+            for part in parts:
+                for field in fields(part):
+                    _check(field.name, getattr(part, field.name), field.type)
+            _check("data", result.data, str)
+            _check("threads", result.threads, int | None)
+            _check_images(rows)
+            return result
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise UserError(
-                f"{path} is not a test result of lic ({error}); evaluate the run again."
+                f"{path} is not a test result of lic ({error!s:.200}); evaluate the run again, or remove it."
             ) from error
+
+
+def kept_picture(run: Path, kind: str, image: str) -> Path | None:
+    """The PNG file that a run keeps of an image in its folder ``kind``, if it does."""
+    return inside(run, kind, f"{image}.png")
 
 
 def json_text(content: Any) -> str:
@@ -156,5 +172,28 @@ def _to_json(value: Any) -> Any:
 
 def _from_json(key: str, value: Any) -> Any:
     if key in MEASURES:
-        return math.nan if value is None else float(value)
+        return {None: math.nan, "Infinity": math.inf}.get(value, value)
     return value
+
+
+def _check(name: str, value: Any, kind: Any) -> None:
+    """Whether a value has the type of its field, and a size that can be shown and computed with."""
+    kinds = get_args(kind) or (kind,)
+    if type(value) not in (kinds if float not in kinds else (*kinds, int)):  # JSON may leave out the point
+        raise TypeError(f"{name} is {type(value).__name__}")
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise ValueError(f"{name} is too long")
+    undefined = name in MEASURES and (math.isnan(value) or value == math.inf)
+    if isinstance(value, int | float) and not (undefined or -1 <= value <= _LARGEST_NUMBER):
+        raise ValueError(f"{name} is out of range")
+
+
+def _check_images(rows: list[Row]) -> None:
+    """Rates and sizes that can be computed with, names that are files of one folder."""
+    for row in rows:
+        if not (0 < row.bpp < math.inf and row.width >= 1 and row.height >= 1):
+            raise ValueError("an image has no size or no rate")
+        if Path(row.file).name != row.file or row.file in ("", ".."):
+            raise ValueError(f"{row.file!r:.99} is no name of an image")
+    if repeated := [name for name, times in Counter(row.file for row in rows).items() if times > 1]:
+        raise ValueError(f"it has several rows of {repeated[0]!r:.99}")

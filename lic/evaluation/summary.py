@@ -1,16 +1,17 @@
 """What a finished run or sweep leaves for people: classical codecs beside it, rd.csv, report.html."""
 
+from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
-from typing import Any, cast
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
+from filelock import FileLock
 
+from lic.console import Console
 from lic.data import ImageSet
 from lic.evaluation.evaluate import CLASSICAL, evaluate_classical
 from lic.evaluation.points import collect, table, write_rd_csv
 from lic.evaluation.report import write_report
+from lic.evaluation.result import RESULT_FILE, Result
 
 RD_FILE, REPORT_FILE = "rd.csv", "report.html"
 
@@ -28,11 +29,13 @@ def summarize(folder: Path, wandb_project: str | None = None) -> Path:
     points = collect([folder])
     classical = folder / CLASSICAL
     write_rd_csv(folder / RD_FILE, [point for point in points if classical not in point.run.parents])
+    if beside := [point for point in points if classical in point.run.parents]:
+        write_rd_csv(classical / RD_FILE, beside)
     report = folder / REPORT_FILE
     write_report([folder], report, source=folder.resolve().name)
     console = Console()
     console.print(table(points))
-    console.print(f"Points: {folder / RD_FILE}\nReport: {report}", soft_wrap=True, highlight=False)
+    console.print(f"Points: {folder / RD_FILE}\nReport: {report}", soft_wrap=True)
     if wandb_project:
         from lic.tracking import log_sweep  # only where W&B is wanted
 
@@ -40,41 +43,31 @@ def summarize(folder: Path, wandb_project: str | None = None) -> Path:
     return report
 
 
-def add_classical(folder: Path) -> None:
-    """Measure the classical codecs that the runs below ``folder`` ask for, once per test set."""
-    points = collect([folder])
-    measured = {(point.result.images, point.result.codec.model) for point in points}
-    targets: dict[tuple[Any, ...], Path] = {}
-    for point in points:
-        config_file, result = _configuration(point.run, folder), point.result
-        if not config_file or not result.codec.learned:
-            continue
-        number = f"-{len(targets) + 1}" if targets else ""
-        target = targets.setdefault(result.images, folder / CLASSICAL / f"{result.data}{number}")
-        cfg = OmegaConf.load(config_file)
-        for name in OmegaConf.select(cfg, "classical") or ():
-            if (result.images, name) not in measured:
-                measured.add((result.images, name))
-                evaluate_classical(name, images_of(cast(DictConfig, cfg))[0], target, result.data)
-    if (folder / CLASSICAL).is_dir():
-        write_rd_csv(folder / CLASSICAL / RD_FILE, collect([folder / CLASSICAL]))
+def add_classical(folder: Path, names: Iterable[str], images: ImageSet, beside: Result) -> None:
+    """Measure classical codecs on the images that ``beside`` was measured on, for the report of ``folder``.
 
+    The jobs of a sweep share its folder and may run at the same time: one measures, and the others wait and
+    find it done. What an interrupted one left out is measured by the next.
 
-def _configuration(run: Path, folder: Path) -> Path | None:
-    """Of a run, or of the evaluation below ``folder`` that measured several models in folders of its own."""
-    for place in (run, *run.parents):
-        if (file := place / ".hydra" / "config.yaml").exists():
-            return file
-        if place == folder.resolve():
-            break
-    return None
-
-
-def images_of(cfg: DictConfig) -> tuple[ImageSet, str]:
-    """The images that a run measures, and their name in reports.
-
-    A training keeps a part of a bare folder for the test; an evaluation takes all of it.
+    Args:
+        folder: of a run or of a sweep.
+        names: see `lic.coding.classical.classical_codecs`.
+        images: the test set.
+        beside: a result on it.
     """
-    data = instantiate(cfg.data)
-    evaluates_all = "model" not in cfg and data.is_plain_folder
-    return (data.all_images if evaluates_all else data.test_set), data.test_name
+    wanted = tuple(names)
+    if not wanted:
+        return
+    classical = folder / CLASSICAL
+    classical.mkdir(parents=True, exist_ok=True)
+    with FileLock(classical / ".lock"):
+        place = _place(classical, beside)
+        for name in wanted:
+            evaluate_classical(name, images, place, beside.data, again=False)
+
+
+def _place(classical: Path, beside: Result) -> Path:
+    """The folder of a set of images, named after it; sets of one name get numbers."""
+    places = (classical / (beside.data if n == 1 else f"{beside.data}-{n}") for n in count(1))
+    known = ((place, next(place.glob(f"*/{RESULT_FILE}"), None)) for place in places)
+    return next(place for place, file in known if file is None or Result.load(file).images == beside.images)

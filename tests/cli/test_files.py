@@ -1,5 +1,6 @@
 """What the arguments of `lic compress` and `decompress` mean, without any coding."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,32 @@ def test_existing_outputs_need_force() -> None:
     Path("new/a.lic").mkdir()
     with pytest.raises(UserError, match=r"new/a\.lic is a folder"):
         jobs(["in"], "new", force=True)
+
+
+def test_a_link_to_nothing_exists() -> None:
+    Path("x.lic").symlink_to("absent")
+    with pytest.raises(UserError, match=r"x\.lic exists; give --force"):
+        jobs(["a.png"], "x.lic")
+    assert jobs(["a.png"], "x.lic", force=True) == [("a.png", "x.lic")]
+
+
+def test_devices_and_pipes_are_never_replaced() -> None:
+    os.mkfifo("x.lic")
+    with pytest.raises(UserError, match=r"x\.lic is no ordinary file"):
+        jobs(["a.png"], "x.lic", force=True)
+
+
+@pytest.mark.parametrize("place", ["streams", "originals", "reconstructions"])
+def test_the_files_of_an_evaluation_are_never_replaced(place: str) -> None:
+    for file in (f"run/{place}/a.lic", f"run/{place}/b.lic"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).touch()
+    assert len(jobs(["in/b.png"], f"run/{place}", force=True)) == 1
+    Path("run/test.json").touch()
+    Path("link").symlink_to(f"run/{place}")
+    for target in (f"run/{place}", "link"):
+        with pytest.raises(UserError, match=r"b\.lic belongs to an evaluation"):
+            jobs(["in/b.png"], target, force=True)
 
 
 def test_a_source_is_never_replaced(folder: Path) -> None:

@@ -67,6 +67,8 @@ def test_an_exported_model_is_a_model(lic: Lic, tmp_path: Path) -> None:
         (["export", "nowhere", "-o", "x.lic-model"], "nowhere does not exist"),
         (["export", ".", "-o", "x.zip"], "does not end in .lic-model"),
         (["report", "nowhere"], "nowhere"),
+        (["report", ".", "-o", "test.json"], "does not end in .html"),
+        (["report", ".", "-o", "test.json", "--force"], "does not end in .html"),
         (["complexity", "model=nonsense"], "nonsense"),
         (["complexity", "model=hyperprior", "upsample=tconv"], "takes no upsample="),
         (["complexity", "model.width=7"], "even number"),

@@ -1,6 +1,8 @@
+import json
 import logging
 import multiprocessing
 import pickle
+from collections.abc import Callable
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -103,6 +105,47 @@ def test_an_interrupted_build_leaves_nothing(
             CachedImages(ImageFolder(photos), 32)
     assert not list(cache.glob("*.json"))
     assert len(CachedImages(ImageFolder(photos), 32)) == 3
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def _drop_a_shape(file: Path) -> None:
+    index = json.loads(file.read_text())
+    file.write_text(json.dumps(index | {"shapes": index["shapes"][1:]}))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        (".rgb", _cut),
+        (".rgb", Path.unlink),
+        (".json", _cut),
+        (".json", _drop_a_shape),
+        (".json", lambda file: file.write_text("")),
+        (".json", lambda file: file.write_text("[" * 200_000)),
+        (".json", lambda file: file.write_bytes(b"\xff\0")),
+        (".json", lambda file: file.write_text('{"names": [], "shapes": [], "unreadable": ["a"]}')),
+        (".json", lambda file: file.write_text('{"names": 3, "shapes": [[1, "a"]], "unreadable": null}')),
+    ],
+)
+def test_a_damaged_cache_is_made_anew(
+    photos: Path, cache: Path, caplog: pytest.LogCaptureFixture, suffix: str, damage: Callable[[Path], object]
+) -> None:
+    expected = CachedImages(ImageFolder(photos), 32).patches((0, 0), range(8), 32)
+    (victim,) = cache.glob(f"*{suffix}")
+    whole = victim.read_bytes()
+    damage(victim)
+    with caplog.at_level(logging.WARNING):
+        images = CachedImages(ImageFolder(photos), 32)
+    assert (images.patches((0, 0), range(8), 32) == expected).all()
+    (record,) = caplog.records
+    assert "is damaged; it is made anew" in record.getMessage()
+    assert victim.read_bytes() == whole and len(list(cache.iterdir())) == 2
+    caplog.clear()
+    CachedImages(ImageFolder(photos), 32)
+    assert not caplog.records
 
 
 def test_a_pickled_cache_carries_no_pixels(photos: Path) -> None:

@@ -1,11 +1,10 @@
 import csv
-import io
 import math
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
+from lic.console import Console
 from lic.errors import UserError
 from lic.evaluation.points import bd_rates, collect, collect_failures, curves, number, table, write_rd_csv
 from lic.metrics.bd_rate import bd_rate
@@ -108,7 +107,7 @@ def test_rd_csv(sweep: Path, make_run: MakeRun) -> None:
 
 def test_table_shows_names_as_they_are(sweep: Path, make_run: MakeRun) -> None:
     make_run("sweep/odd", learned("[red]λ[/] 9×9", 5), 0.3, math.inf)
-    console = Console(width=100, file=io.StringIO())
+    console = Console(width=100)
     with console.capture() as printed:
         console.print(table(collect([sweep])))
     text = printed.get()

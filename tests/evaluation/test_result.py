@@ -2,14 +2,16 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lic.errors import UserError
-from lic.evaluation.result import CodecInfo, Result, Row
+from lic.evaluation.result import ORIGINALS, CodecInfo, Result, Row, kept_picture
 
 ROW = Row("蜂 & bee", 40, 24, 30, 0.25, math.nan, 30.0, math.nan, math.nan, 0.1, 0.2)
+WRONG: tuple[object, ...] = ("9", "nan", [1], {}, True, 1e300, 10**400)
 CODEC = CodecInfo("JPEG", "quality 10", False, "jpeg")
 
 
@@ -18,7 +20,8 @@ def result(*rows: Row) -> Result:
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
-    saved = result(ROW, replace(ROW, psnr=math.inf, ms_ssim=1.0, ms_ssim_db=math.inf, estimated_bpp=0.24))
+    lossless = replace(ROW, file="\udcff", psnr=math.inf, ms_ssim=1.0, ms_ssim_db=math.inf)
+    saved = result(ROW, replace(lossless, estimated_bpp=0.24))
     saved.save(tmp_path / "test.json")
     text = (tmp_path / "test.json").read_text("utf-8")
     assert "NaN" not in text and set(json.loads(text)) >= {"mean", "rows"}
@@ -77,3 +80,90 @@ def test_anything_else_is_refused_by_name(tmp_path: Path, text: str) -> None:
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(UserError, match=r"test\.json is not a test result"):
         Result.load(file)
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> dict[str, Any]:
+    """A good ``test.json``."""
+    result(ROW).save(tmp_path / "test.json")
+    loaded = json.loads((tmp_path / "test.json").read_text("utf-8"))
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+@pytest.mark.parametrize(
+    "name", ["../../private", "/etc/passwd", "..", ".", "", "a/b", "a/", 7, None, "x" * 20_000]
+)
+def test_an_image_is_called_as_a_file_of_its_folder(
+    content: dict[str, Any], tmp_path: Path, name: object
+) -> None:
+    content["rows"][0]["file"] = name
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"test\.json is not a test result"):
+        Result.load(tmp_path / "test.json")
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        *(("codec", key, value) for key in ("macs", "parameters", "lmbda") for value in WRONG),
+        ("codec", "macs", 0.5),
+        ("codec", "curve", {"a": 1}),
+        ("codec", "curve", "x" * 20_000),
+        ("codec", "learned", "yes"),
+        ("codec", "upsample", 3),
+        ("codec", "made_up", 3),
+        *(("row", key, value) for key in ("bpp", "psnr", "width", "height") for value in WRONG),
+        *(("row", "bpp", value) for value in (None, "Infinity", 0, -1)),
+        *(("row", key, value) for key in ("width", "height") for value in (0, -3, 1.5, None)),
+        ("row", "psnr", -400),
+        ("row", "bytes", 1.5),
+        ("row", "made\x1b[2J_up", 1),
+        ("file", "threads", "many"),
+        ("file", "data", ["kodak"]),
+        ("file", "rows", {"a": 1}),
+    ],
+)
+def test_forged_values_are_refused(
+    content: dict[str, Any], tmp_path: Path, part: str, key: str, value: object
+) -> None:
+    {"codec": content["codec"], "row": content["rows"][0], "file": content}[part][key] = value
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"test\.json is not a test result") as caught:
+        Result.load(tmp_path / "test.json")
+    assert len(str(caught.value)) < len(str(tmp_path)) + 400 and str(caught.value).isprintable()
+
+
+def test_an_image_has_one_row(content: dict[str, Any], tmp_path: Path) -> None:
+    content["rows"] *= 2
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="several rows of '蜂 & bee'"):
+        Result.load(tmp_path / "test.json")
+
+
+def test_a_result_is_a_file_of_its_folder(content: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "test.json").symlink_to(tmp_path / "test.json")
+    with pytest.raises(UserError, match="a link out of its folder"):
+        Result.load(tmp_path / "run" / "test.json")
+
+
+def test_nesting_that_no_parser_bears(tmp_path: Path) -> None:
+    (tmp_path / "test.json").write_text('{"codec":' + "[" * 200_000)
+    with pytest.raises(UserError, match="nested too deeply"):
+        Result.load(tmp_path / "test.json")
+
+
+def test_pictures_stay_within_their_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / ORIGINALS).mkdir(parents=True)
+    for file in (tmp_path / "private.png", run / ORIGINALS / "bee.png"):
+        file.write_bytes(b"pixels")
+    (run / ORIGINALS / "link.png").symlink_to(tmp_path / "private.png")
+    (run / ORIGINALS / "other.png").symlink_to("bee.png")
+    (run / "elsewhere").symlink_to(tmp_path)
+    assert kept_picture(run, ORIGINALS, "bee") and kept_picture(run, ORIGINALS, "other")
+    assert kept_picture(run, ORIGINALS, "link") is None
+    assert kept_picture(run, ORIGINALS, "../../private") is None
+    assert kept_picture(run, "elsewhere", "private") is None
+    assert kept_picture(run, ORIGINALS, str(tmp_path / "private")) is None

@@ -1,0 +1,38 @@
+"""Files in folders that may come from somebody else: plain, bounded, and nowhere else than they seem."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+LARGEST_JSON = 1 << 26
+"""Bytes; the rows of about 150,000 images."""
+
+
+def inside(folder: Path, *parts: str) -> Path | None:
+    """A regular file below a folder; None where there is none, or where a name or a link leads out."""
+    file = folder.joinpath(*parts)
+    try:
+        if file.is_file() and file.resolve().is_relative_to(folder.resolve()):
+            return file
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, a loop of links
+        pass
+    return None
+
+
+def read_json(folder: Path, name: str, largest: int = LARGEST_JSON) -> Any:
+    """The content of a JSON file of a folder, of at most ``largest`` bytes.
+
+    Raises:
+        ValueError: there is none, or not in this folder, or it cannot be read; the text says what is wrong.
+    """
+    file = inside(folder, name)
+    if file is None:
+        raise ValueError("it is missing, no file, or a link out of its folder")
+    try:
+        if file.stat().st_size > largest:
+            raise ValueError(f"it has more than {largest:,} bytes")
+        return json.loads(file.read_text("utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except OSError as error:
+        raise ValueError(error.strerror) from error
