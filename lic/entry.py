@@ -4,7 +4,10 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
+from functools import partial
+from io import StringIO
 from typing import NoReturn, TypeGuard
 
 from hydra.errors import HydraException
@@ -17,7 +20,17 @@ from lic.errors import UserError
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _NO_CHOICE = re.compile(r"Could not override '(\w+)'\. No match in the defaults list")
 _NO_KEY = re.compile(r"Could not override '([\w.]+)'.* is not in struct")
-_NO_OPTION = re.compile(r"Could not find '([\w/]+)' Available options in '\w+': (.*?) Config search path")
+_NO_OPTION = re.compile(r"Could not find '([\w/]+)' Available options in '[\w/]+': (.*?) Config search path")
+_FLAGS_WITH_VALUE = {
+    *("-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name"),
+    *("-cd", "--config-dir", "-sc", "--shell-completion", "--experimental-rerun", "-i", "--info"),
+}
+_LAUNCHERS = {
+    "slurm": "hydra-submitit-launcher, which brings submitit_slurm",
+    "submitit": "hydra-submitit-launcher",
+    "joblib": "hydra-joblib-launcher",
+    "ray": "hydra-ray-launcher",
+}
 _COMPOSITION = (HydraException, OmegaConfBaseException)
 _ENVIRONMENT = FULL | {
     *(errno.EACCES, errno.EPERM, errno.EROFS),
@@ -55,6 +68,31 @@ def run(main: Callable[[], object]) -> None:
     finally:
         if not wants_traceback:
             del os.environ[_FULL_ERROR]
+
+
+def run_hydra(main: Callable[[], object]) -> None:
+    """`run` for a command whose words are Hydra's; flags may stand after overrides, too."""
+    sys.argv[1:] = flags_first(sys.argv[1:])
+    flags = {argument.partition("=")[0] for argument in sys.argv[1:] if argument.startswith("-")}
+    if flags & {"-m", "--multirun"} and flags & {"-c", "--cfg"}:
+        end("--cfg shows one configuration, and -m makes several; leave one of them out.")
+    run(partial(_helped, main) if flags & {"-h", "--help"} else main)
+
+
+def _helped(main: Callable[[], object]) -> None:
+    """Hydra's help without the files that only hold what others share: they are no choice."""
+    with redirect_stdout(StringIO()) as text:
+        main()
+    print(text.getvalue().replace(": _base, ", ": "), end="")
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """The same arguments with the overrides at the end: Hydra's parser takes no flag after them."""
+    is_override = [
+        not argument.startswith("-") and before not in _FLAGS_WITH_VALUE
+        for before, argument in zip(["", *arguments], arguments, strict=False)
+    ]
+    return [a for wanted in (False, True) for a, o in zip(arguments, is_override, strict=True) if o is wanted]
 
 
 def _flush() -> None:
@@ -119,7 +157,10 @@ def _composition_message(error: BaseException) -> str:
         return f"There is no option {match[1]!r}; see --help for those there are."
     if match := _NO_OPTION.search(text):
         choices = ", ".join(name for name in match[2].split() if not name.startswith("_"))
-        return f"There is no {match[1].replace('/', '=')}; choose one of {choices}."
+        group, _, name = match[1].rpartition("/")
+        package = _LAUNCHERS.get(name.partition("_")[0]) if group == "hydra/launcher" else None
+        install = f", or pip install {package}" if package else ""
+        return f"There is no {group}={name}; choose one of {choices}{install}."
     return text
 
 

@@ -66,7 +66,7 @@ def main(cfg: DictConfig) -> float:
 def run() -> None:
     """What ``python eval.py`` and ``lic eval`` do with their command line."""
     sys.argv = entry.lists_in(entry.lists_in(sys.argv, "codec"), "ckpt")
-    entry.run(main)
+    entry.run_hydra(main)
 
 
 if __name__ == "__main__":

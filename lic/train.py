@@ -56,7 +56,7 @@ def main(cfg: DictConfig) -> float:
 
 def run() -> None:
     """What ``python train.py`` and ``lic train`` do with their command line."""
-    entry.run(main)
+    entry.run_hydra(main)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from io import TextIOWrapper
 from textwrap import dedent
 from typing import Annotated
 
+import click
 import typer
+from typer.core import TyperCommand
 
 from lic import __version__, entry
 from lic.cli.coding import compress, decompress
@@ -58,8 +60,24 @@ app = typer.Typer(
 )
 for name, passed_on in {"train": train, "eval": evaluate}.items():
     app.command(name, add_help_option=False, context_settings=PASS_ON)(passed_on)
+
+
+class _TwoNames(TyperCommand):
+    """A command with SOURCE... and TARGET: of a single name click would say that the source is missing."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            if not error.param or error.param.name not in ("sources", "target"):
+                raise
+            message = "Two names are needed: SOURCE to read, and TARGET to write."
+            raise click.UsageError(message, ctx) from error
+
+
 for command, examples in EXAMPLES.items():
-    app.command(epilog=f"\b\nExamples:{dedent(examples)}")(command)
+    kind = _TwoNames if command in (compress, decompress) else None
+    app.command(cls=kind, epilog=f"\b\nExamples:{dedent(examples)}")(command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -60,6 +60,9 @@ class FileCodec(ABC):
     info: CodecInfo
     suffix: str
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.info.curve}, {self.info.setting}>"
+
     @abstractmethod
     def encode(self, image: Pixels) -> Encoded:
         """Code an image of any size from 1x1."""
