@@ -25,6 +25,7 @@ def main(cfg: DictConfig) -> float:
     from lic.coding.load import load_codec
     from lic.evaluation.evaluate import evaluate, some_pictures
     from lic.evaluation.summary import add_classical, summarize
+    from lic.precision import precision
 
     runs.quieten()
     config = runs.checked_config(cfg)
@@ -39,7 +40,8 @@ def main(cfg: DictConfig) -> float:
     checkpoint, callbacks = runs.callbacks(cfg)
 
     with runs.loggers(cfg, config) as loggers:
-        trainer = instantiate(cfg.trainer, logger=loggers, callbacks=callbacks)
+        numbers = precision(cfg.trainer.precision, cfg.trainer.accelerator)
+        trainer = instantiate(cfg.trainer, precision=numbers, logger=loggers, callbacks=callbacks)
         trainer.fit(codec, data, ckpt_path=resume, weights_only=True)
         assert checkpoint.best_model_score is not None, "the last step is always validated"
         cost = checkpoint.best_model_score.item()

@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 RANKS: tuple[set[str], ...] = (
-    {"errors", "atomic", "allocator", "status", "_torchvision"},
+    {"errors", "atomic", "allocator", "precision", "status", "_torchvision"},
     {"layers", "entropy", "metrics", "bitstream"},
     {"models", "losses", "data"},
     {"codecs", "coding"},
