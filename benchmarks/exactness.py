@@ -3,9 +3,9 @@
 python benchmarks/exactness.py MODEL FOLDER_OF_IMAGES
 
 Each setting is a process of its own that codes every image, and then decodes the streams of all the others:
-numbers of threads, memory layouts, bfloat16 transforms, convolutions with and without oneDNN, and instruction
-sets capped as on an older machine. For comparison, the same is counted for the float networks in place of the
-integers: the images for which a scale falls into another table.
+numbers of threads, memory layouts, bfloat16 transforms (where the CPU has a unit), convolutions with and
+without oneDNN, and instruction sets capped as on an older machine. For comparison, the same is counted for
+the float networks in place of the integers: the images for which a scale falls into another table.
 """
 
 import argparse
@@ -34,12 +34,14 @@ from lic.coding.load import load_codec
 from lic.data.sources import ImageFolder
 from lic.layers import padded_size
 from lic.models.hyperprior import ContextFreeHyperprior, HyperpriorCodec
+from lic.precision import cpu_unit
 
+BFLOAT16 = "bfloat16 transforms"
 SETTINGS: dict[str, dict[str, str]] = {
     "1 thread": {"OMP_NUM_THREADS": "1"},
     "2 threads": {"OMP_NUM_THREADS": "2"},
     "weights in plain layout": {},
-    "bfloat16 transforms": {},
+    BFLOAT16: {},
     "without oneDNN": {},
     "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
     "SSE4.1": {
@@ -61,9 +63,10 @@ def main() -> None:
         setting, step, folder = arguments.work
         work(arguments.model, arguments.images, setting, step, Path(folder))
         return
+    settings = SETTINGS if cpu_unit() else {k: v for k, v in SETTINGS.items() if k != BFLOAT16}
     with tempfile.TemporaryDirectory() as folder:
         for step in ("encode", "decode"):
-            for setting, environment in SETTINGS.items():
+            for setting, environment in settings.items():
                 print(f"{step}: {setting}", file=sys.stderr)
                 command = [sys.executable, __file__, *map(str, (arguments.model, arguments.images))]
                 command += ["--work", setting, step, folder]
@@ -118,7 +121,7 @@ def work(model: Path, images: Path, setting: str, step: str, folder: Path) -> No
     transforms: Any = nullcontext()
     if setting == "weights in plain layout":
         codec.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    elif setting == "bfloat16 transforms":
+    elif setting == BFLOAT16:
         transforms = torch.autocast("cpu", torch.bfloat16)
     elif setting == "without oneDNN":
         torch.backends.mkldnn.set_flags(False)

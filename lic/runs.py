@@ -26,12 +26,12 @@ from lic.layers import padded_size
 from lic.losses import check_distortion, check_lambda, lambda_warning
 from lic.metrics.quality import MS_SSIM_MIN_SIDE
 from lic.models import CompressionModel, describe_model
+from lic.precision import PRECISIONS
 from lic.sweep import in_sweep, run_folder
 from lic.training.checkpoints import Checkpoints
 from lic.training.pace import Pace
 
 METRICS_FILE = "metrics.csv"
-_PRECISIONS = ("32-true", "bf16-mixed")
 _WHOLE_NUMBERS = {
     "seed": 0,
     "trainer.max_steps": 1,
@@ -117,9 +117,9 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         )
     for name in cfg.classical:
         classical_codecs(name)
-    if cfg.trainer.precision not in _PRECISIONS:
+    if cfg.trainer.precision not in PRECISIONS:
         raise UserError(
-            f"trainer.precision must be {' or '.join(_PRECISIONS)}, not {cfg.trainer.precision}: in 16-bit "
+            f"trainer.precision must be {' or '.join(PRECISIONS)}, not {cfg.trainer.precision}: in 16-bit "
             "floating point the first steps overflow."
         )
     minutes = cfg.checkpoint_minutes

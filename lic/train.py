@@ -26,6 +26,7 @@ def main(cfg: DictConfig) -> float:
     from lic.coding.load import load_codec
     from lic.evaluation.evaluate import evaluate, some_pictures
     from lic.evaluation.summary import add_classical, summarize
+    from lic.precision import precision
 
     runs.quieten()
     config = runs.checked_config(cfg)
@@ -35,7 +36,8 @@ def main(cfg: DictConfig) -> float:
     data = runs.build_data(cfg)
     codec = RateDistortionCodec(runs.build_net(cfg, config), config, **cfg.optimizer)
     checkpoints, callbacks = runs.callbacks(cfg)
-    trainer = instantiate(cfg.trainer, logger=False, callbacks=callbacks)
+    numbers = precision(cfg.trainer.precision, cfg.trainer.accelerator)
+    trainer = instantiate(cfg.trainer, precision=numbers, logger=False, callbacks=callbacks)
     data.prepare_data()
 
     with runs.loggers(cfg, config) as trainer.loggers:

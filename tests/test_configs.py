@@ -21,6 +21,7 @@ from lic.entry import user_message
 from lic.errors import UserError
 from lic.layers import UPSAMPLERS
 from lic.models import MODELS, CompressionModel, build_model
+from lic.precision import precision
 from lic.runs import build_data, build_net, callbacks, checked_config
 from lic.sweep import register_resolvers
 
@@ -212,7 +213,8 @@ def test_eval_composes_with_every_set(config: Compose, data: str) -> None:
 
 @pytest.mark.parametrize("trainer", ["default", "demo", "debug"])
 def test_trainers_can_be_made(config: Compose, trainer: str) -> None:
-    made = instantiate(config(f"trainer={trainer}", "trainer.accelerator=cpu").trainer, logger=False)
+    cfg = config(f"trainer={trainer}", "trainer.accelerator=cpu").trainer
+    made = instantiate(cfg, precision=precision(cfg.precision, cfg.accelerator), logger=False)
     assert isinstance(made, Trainer)
     assert made.max_steps % made.val_check_interval == 0, "the last step is validated"
 

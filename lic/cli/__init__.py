@@ -9,9 +9,8 @@ import sys
 from collections.abc import Callable
 from io import TextIOWrapper
 from textwrap import dedent
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperCommand
 
@@ -63,16 +62,16 @@ for name, passed_on in {"train": train, "eval": evaluate}.items():
 
 
 class _TwoNames(TyperCommand):
-    """A command with SOURCE... and TARGET: of a single name click would say that the source is missing."""
+    """A command with SOURCE... and TARGET: of a single name typer would say that the source is missing."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
             return super().parse_args(ctx, args)
-        except click.MissingParameter as error:
+        except typer.BadParameter as error:
             if not error.param or error.param.name not in ("sources", "target"):
                 raise
-            message = "Two names are needed: SOURCE to read, and TARGET to write."
-            raise click.UsageError(message, ctx) from error
+            names = "two names are needed, SOURCE to read and TARGET to write"
+            raise UserError(f"For {ctx.command_path}, {names}; see {ctx.command_path} --help.") from None
 
 
 for command, examples in EXAMPLES.items():
