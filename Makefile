@@ -1,8 +1,7 @@
 # Two commands for a fresh machine: `make demo` and `make test`. Both set up .venv first.
 PYTHON ?= python3.11
 BIN := .venv/bin
-DEMO := model=resnet3x3_4 upsample=subpixel lambda=5,10 \
-	model.width=32 trainer=demo data.batch_size=4 optimizer.lr=1e-3
+DEMO := model=resnet3x3_4 upsample=subpixel lambda=5,10 experiment=demo
 
 .PHONY: demo test check lock clean
 

@@ -81,9 +81,11 @@ def run_hydra(main: Callable[[], object]) -> None:
 
 def _helped(main: Callable[[], object]) -> None:
     """Hydra's help without the files that only hold what others share: they are no choice."""
-    with redirect_stdout(StringIO()) as text:
-        main()
-    print(text.getvalue().replace(": _base, ", ": "), end="")
+    try:
+        with redirect_stdout(StringIO()) as text:
+            main()
+    finally:  # Hydra exits after its help
+        print(text.getvalue().replace(": _base, ", ": "), end="")
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:

@@ -26,6 +26,7 @@ from lic.layers import padded_size
 from lic.losses import check_distortion, check_lambda, lambda_warning
 from lic.metrics.quality import MS_SSIM_MIN_SIDE
 from lic.models import CompressionModel, describe_model
+from lic.models.thumbnail import start_as_thumbnail
 from lic.precision import PRECISIONS
 from lic.sweep import in_sweep, run_folder
 from lic.training.checkpoints import Checkpoints
@@ -45,7 +46,7 @@ _WHOLE_NUMBERS = {
 }
 _KEYS = {
     *("model", "upsample", "data", "trainer", "optimizer", "logger", "lambda", "distortion"),
-    *("seed", "ema", "ckpt_path", "checkpoint_minutes", "classical", "variant"),
+    *("seed", "ema", "ckpt_path", "checkpoint_minutes", "classical", "start", "variant"),
 }
 
 _NOT_FOR_TRAINER = {
@@ -122,6 +123,8 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
             f"trainer.precision must be {' or '.join(PRECISIONS)}, not {cfg.trainer.precision}: in 16-bit "
             "floating point the first steps overflow."
         )
+    if cfg.start not in ("random", "thumbnail"):
+        raise UserError(f"start must be random or thumbnail, not {cfg.start!r}.")
     minutes = cfg.checkpoint_minutes
     if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not minutes > 0:
         raise UserError(f"checkpoint_minutes must be a positive number, not {minutes!r}.")
@@ -177,6 +180,8 @@ def build_net(cfg: DictConfig, config: Mapping[str, Any]) -> CompressionModel:
         )
     Description.parse(config)
     _check_patches(net, cfg.data.patch_size)
+    if cfg.start == "thumbnail":
+        start_as_thumbnail(net)
     return net
 
 

@@ -1,3 +1,4 @@
+import re
 import signal
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf.errors import ConfigKeyError
 
-from lic import entry
+from lic import entry, train
 from lic.atomic import write_text
 from lic.entry import user_message
 from lic.errors import UserError
@@ -104,7 +105,7 @@ def test_a_full_disk_is_one_line(run_python: Any, last: str, sentence: str) -> N
     """Also where only the flush at the end meets it, and not again as the interpreter ends."""
     code = f"""
 import os, sys
-from lic import entry
+from lic import entry, train
 from lic.errors import UserError
 os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
 def main():
@@ -120,7 +121,7 @@ entry.run(main)
 def test_a_reader_that_went_away_hides_no_error(run_python: Any) -> None:
     code = """
 import os, sys
-from lic import entry
+from lic import entry, train
 from lic.errors import UserError
 reader, writer = os.pipe()
 os.dup2(writer, 1)
@@ -168,3 +169,52 @@ def test_misspelt_options_are_one_sentence(overrides: list[str], sentence: str, 
         compose("train", overrides)
     message = user_message(caught.value)
     assert message and message.startswith(sentence) and "\n" not in message and "_base" not in message
+
+
+@pytest.mark.parametrize(
+    ("given", "parsed"),
+    [
+        ("a=1 -m b=2,3", "-m a=1 b=2,3"),
+        ("a=1 --cfg job ~c", "--cfg job a=1 ~c"),
+        ("-cd folder=x a=1", "-cd folder=x a=1"),
+        ("a=1 --config-dir here -m +b=2", "--config-dir here -m a=1 +b=2"),
+        ("", ""),
+    ],
+)
+def test_flags_may_stand_after_overrides(given: str, parsed: str) -> None:
+    assert entry.flags_first(given.split()) == parsed.split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("-m lambda=5,10 --cfg job", "--cfg shows one configuration, and -m makes several"),
+        ("lambda=5 -m model=vgg", "There is no model=vgg; choose one of baseline, fastdic"),
+        ("-m hydra/launcher=slurm", "There is no hydra/launcher=slurm; choose one of basic, or pip install"),
+        ("hydra/launcher=joblib", "or pip install hydra-joblib-launcher."),
+    ],
+)
+def test_commands_that_cannot_be_are_one_sentence(
+    arguments: str,
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments.split()])
+    with pytest.raises(SystemExit) as stop:
+        train.run()
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and sentence in error and error.count("\n") == 1
+
+
+def test_help_offers_no_base_files(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    with pytest.raises(SystemExit) as stop:
+        train.run()
+    assert not stop.value.code
+    text = capsys.readouterr().out
+    assert "\ndata: builtin, cifar10" in text and not re.search(r"\b_base\b", text)

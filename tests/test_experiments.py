@@ -64,4 +64,4 @@ def test_trainings_of_cai_2019(name: str) -> None:
 
 def test_choices_of_the_command_line_win() -> None:
     config = _config("experiment=cai2019/fig1", "model=slowdic", "lambda=0.002", "trainer=demo")
-    assert (config.model.name, config["lambda"], config.trainer.max_steps) == ("slowdic", 0.002, 400)
+    assert (config.model.name, config["lambda"], config.trainer.max_steps) == ("slowdic", 0.002, 300)

@@ -279,3 +279,9 @@ def test_bad_input_is_one_line(lic: Lic, tmp_path: Path, arguments: list[str], w
     assert code == 2
     assert err.startswith("Error: ") and err.count("\n") == 1 and words in err, err
     assert not any(tmp_path.glob("x.*"))
+
+
+@pytest.mark.parametrize("command", ["compress", "decompress"])
+def test_a_single_name_is_told_that_two_are_needed(lic: Lic, command: str) -> None:
+    code, _, error = lic(command, "coffee.png", "--model", "RUN")
+    assert code == 2 and "SOURCE to read and TARGET to write" in error and error.count("\n") == 1

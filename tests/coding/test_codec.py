@@ -115,3 +115,7 @@ def test_load_refuses_what_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere does not exist"):
         lic.load(tmp_path / "nowhere")
     assert not hasattr(lic, "lode")
+
+
+def test_a_codec_says_what_it_is() -> None:
+    assert repr(PillowCodec("jpeg", 50)) == "<PillowCodec JPEG, quality 50>"
