@@ -3,9 +3,10 @@
 python benchmarks/exactness.py MODEL FOLDER_OF_IMAGES
 
 Each setting is a process of its own that codes every image, and then decodes the streams of all the others:
-numbers of threads, memory layouts, bfloat16 transforms (where the CPU has a unit), convolutions with
-and without oneDNN, and instruction sets capped as on an older machine. For comparison, the same is counted for
-the float networks in place of the integers: the images for which a scale falls into another table.
+numbers of threads, memory layouts, bfloat16 transforms (where the CPU has a unit for them), convolutions
+with and without oneDNN, and instruction sets capped as on an older machine. For comparison, the same is
+counted for the float networks in place of the integers: the images for which a scale falls into another
+table.
 """
 
 import argparse
