@@ -241,7 +241,7 @@ def callbacks(cfg: DictConfig) -> tuple[Checkpoints, list[Callback]]:
     checkpoints = Checkpoints(run_folder() / CHECKPOINTS, minutes=cfg.checkpoint_minutes)
     averaging = [EMAWeightAveraging(decay=cfg.ema, use_buffers=False)] if cfg.ema else []
     given = [instantiate(callback) for callback in cfg.trainer.callbacks or ()]
-    shown = [ProgressBar()] if cfg.trainer.enable_progress_bar else []
+    shown = [ProgressBar()] if cfg.trainer.get("enable_progress_bar", True) else []
     return checkpoints, [*given, *averaging, checkpoints, Pace(), *shown]
 
 

@@ -27,7 +27,7 @@ TRAIN = (
 )
 SHORT = (
     "classical=[]",
-    "data.num_workers=0",
+    "data.num_workers=1",
     "data.patch_size=64",
     "data.batch_size=2",
     "trainer.accelerator=cpu",
@@ -46,6 +46,7 @@ def started(repository: Path, folder: Path, *arguments: str) -> Iterator[subproc
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     ) as process:
         try:
             yield process
@@ -65,7 +66,7 @@ def test_a_terminated_run_says_how_to_go_on(repository: Path, run_python: Any, t
     last = run / "checkpoints" / "last.ckpt"
     with started(repository, tmp_path, "lambda=0.01", f"hydra.run.dir={run}", often) as process:
         wait_for(last.is_file, process)
-        process.send_signal(signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)  # as schedulers do: its data worker gets it, too
         _, err = process.communicate(timeout=60)
     assert process.returncode == 143, err
     assert "SIGTERM: ending after this step; once more stops at once." in err and "Traceback" not in err

@@ -90,10 +90,10 @@ def sweep(tmp_path: Path) -> Path:
         ("lambda=10", CodecInfo("net <b> 蜂", "λ = 10", True, "net", None, 10), 0.4, float("inf")),
         ("jpeg", CodecInfo("JPEG", "quality 50", False, "jpeg"), 0.8, 31.0),
     ):
-        row = Row("bee/1", 8, 4, 1, bpp, float("nan"), psnr, 0.9, 10.0, 0.1, 0.1)
+        row = Row("bee-1", 8, 4, 1, bpp, float("nan"), psnr, 0.9, 10.0, 0.1, 0.1)
         Result(codec, "photos", (row,)).save(folder / name / "test.json")
         for pictures in (ORIGINALS, RECONSTRUCTIONS):
-            file = folder / name / pictures / "bee/1.png"
+            file = folder / name / pictures / "bee-1.png"
             file.parent.mkdir(parents=True)
             Image.new("RGB", (8, 4), (int(100 * bpp), 0, 0)).save(file)
     return folder
@@ -120,7 +120,7 @@ def test_a_sweep_becomes_one_run(sweep: Path) -> None:
     assert {"rd/table", "rd/psnr_table", "rd/psnr_figure", "rd/ms_ssim_db_figure", "rd/image_1"} <= set(
         logged
     )
-    assert logged["rd/image_1"]["captions"][1].startswith("bee/1: net <b> 蜂, λ = 5, 0.2000 bpp")
+    assert logged["rd/image_1"]["captions"][1].startswith("bee-1: net <b> 蜂, λ = 5, 0.2000 bpp")
 
     (files,) = sweep.glob("wandb/offline-run-*/files")
     table = json.loads((files / logged["rd/table"]["path"]).read_text("utf-8"))

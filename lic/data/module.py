@@ -1,6 +1,7 @@
 """The data of a run: random training patches, whole validation images, whole test images."""
 
 import itertools
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -229,6 +230,12 @@ class _WholeImages(Dataset[Tensor]):
         return to_batch(self.images[index])
 
 
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """Terminals and schedulers signal all processes at once, and the parent needs this one to end its step."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
+
+
 class _Endless(Iterable[Batch]):
     """Loads batches from a number on that is looked up when the iteration begins.
 
@@ -245,6 +252,7 @@ class _Endless(Iterable[Batch]):
             batch_size=None,
             sampler=itertools.count(self.first()),
             num_workers=self.num_workers,
+            worker_init_fn=_leave_signals_to_the_parent,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # the global one belongs to the model
         )

@@ -106,8 +106,15 @@ class Checkpoints(Checkpoint):
         interruption.defer(False)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """As `on_train_end`."""
+        """As `on_train_end`. What fails after a signal fails because of it: others got the signal, too.
+
+        Raises:
+            Interrupted: there was one.
+        """
+        stop = interruption.requested()
         interruption.defer(False)
+        if stop is not None and not isinstance(exception, interruption.Interrupted):
+            raise interruption.Interrupted(stop) from exception
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 
@@ -53,11 +51,3 @@ def test_statistics_are_those_of_photographs(patches: Pixels) -> None:
     chroma = x[:, 0] - x[:, 2]
     assert 0 < chroma.std() < 0.8 * luminance.std()
     assert np.corrcoef(x[:, 0].ravel(), x[:, 2].ravel())[0, 1] > 0.7  # channels go together
-
-
-def test_rendering_is_fast_enough_to_train_on() -> None:
-    leaves = DeadLeaves()
-    leaves.patches((0, 0), range(1), 256)
-    start = time.process_time()
-    leaves.patches((0, 1), range(16), 256)
-    assert time.process_time() - start < 16 / 30  # measured: about 130 a second on an idle core
