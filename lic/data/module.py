@@ -231,7 +231,7 @@ class _WholeImages(Dataset[Tensor]):
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
-    """Terminals and schedulers signal all processes at once, and the parent needs this one to end its step."""
+    """Terminals and schedulers signal all processes at once; the parent needs this one to end its step."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
 
