@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
+from torch.utils.data import TensorDataset
 
 from lic.codecs import RateDistortionCodec
 from lic.coding.description import model_options
@@ -164,11 +165,9 @@ def test_what_lic_could_not_save_or_test_is_refused_before_the_training(config: 
     with pytest.raises(UserError, match=r"data must be an ImageData .* not a LightningDataModule"):
         build_data(cfg)
     for split in ("train", "valid", "test"):
-        cfg = config(f"data.{split}={{_target_: torch.utils.data.TensorDataset}}")
-        with pytest.raises(
-            UserError, match=f"data.{split} is a TensorDataset, which lacks what an image set"
-        ):
-            build_data(cfg).prepare_data()
+        data = ImageData(**{split: TensorDataset()})  # type: ignore[arg-type]
+        with pytest.raises(UserError, match=f"data.{split} is a TensorDataset, which lacks what an image"):
+            data.prepare_data()
 
 
 def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
