@@ -32,7 +32,7 @@ SHORT = (
     "data.batch_size=2",
     "trainer.accelerator=cpu",
 )
-STEPS = ("trainer.max_steps=150", "trainer.val_check_interval=150", "trainer.limit_val_batches=1")
+STEPS = ("trainer.max_steps=400", "trainer.val_check_interval=400", "trainer.limit_val_batches=1")
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def wait_for(there: Callable[[], Any], process: subprocess.Popen[str]) -> None:
 
 
 def test_a_terminated_run_says_how_to_go_on(repository: Path, run_python: Any, tmp_path: Path) -> None:
-    run, often = tmp_path / "run", "checkpoint_minutes=0.001"
+    run, often = tmp_path / "run", "checkpoint_minutes=0.02"
     last = run / "checkpoints" / "last.ckpt"
     with started(repository, tmp_path, "lambda=0.01", f"hydra.run.dir={run}", often) as process:
         wait_for(last.is_file, process)
@@ -72,20 +72,20 @@ def test_a_terminated_run_says_how_to_go_on(repository: Path, run_python: Any, t
     assert "SIGTERM: ending after this step; once more stops at once." in err and "Traceback" not in err
     assert read_status(run)["status"] == "interrupted"
     saved = read_checkpoint(last)["global_step"]
-    assert 0 < saved < 150
+    assert 0 < saved < 400
 
     *_, said = err.strip().splitlines()
     command = shlex.split(said.removeprefix("Interrupted by SIGTERM. To continue: "))
     assert command[0] == "python" and f"hydra.run.dir={run}" in command
     done = run_python(*command[1:])
     assert done.returncode == 0, done.stderr
-    assert read_checkpoint(last)["global_step"] == 150 and read_status(run)["status"] == "done"
+    assert read_checkpoint(last)["global_step"] == 400 and read_status(run)["status"] == "done"
 
 
 def test_an_interrupted_sweep_ends_whole_and_goes_on_with_the_same_command(
     repository: Path, run_python: Any, tmp_path: Path
 ) -> None:
-    sweep = ("-m", "lambda=0.01,0.02", "hydra.sweep.dir=sweep", "checkpoint_minutes=0.001")
+    sweep = ("-m", "lambda=0.01,0.02", "hydra.sweep.dir=sweep", "checkpoint_minutes=0.02")
     jobs = [tmp_path / "sweep" / f"lambda-{value}" for value in ("0.01", "0.02")]
     with started(repository, tmp_path, *sweep) as process:
         wait_for((jobs[0] / "checkpoints" / "last.ckpt").is_file, process)
