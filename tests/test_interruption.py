@@ -36,38 +36,44 @@ STEPS = ("trainer.max_steps=400", "trainer.val_check_interval=400", "trainer.lim
 
 
 @contextmanager
-def started(repository: Path, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that runs beside the test."""
+def started(repository: Path, folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """A command that runs beside the test, and the file of what it says: a pipe that nobody reads fills."""
+    log = folder / f"{len(list(folder.glob('*.log')))}.log"
     settings = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(repository), "LIC_CACHE": str(folder / "cache")}
-    with subprocess.Popen(
-        [sys.executable, repository / "train.py", *arguments, *TRAIN, *SHORT, *STEPS],
-        cwd=folder,
-        env=os.environ | settings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with (
+        log.open("w") as said,
+        subprocess.Popen(
+            [sys.executable, repository / "train.py", *arguments, *TRAIN, *SHORT, *STEPS],
+            cwd=folder,
+            env=os.environ | settings,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
-            yield process
+            yield process, log
         finally:
             process.kill()
 
 
 def wait_for(there: Callable[[], Any], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not there():
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_terminated_run_says_how_to_go_on(repository: Path, run_python: Any, tmp_path: Path) -> None:
     run, often = tmp_path / "run", "checkpoint_minutes=0.02"
     last = run / "checkpoints" / "last.ckpt"
-    with started(repository, tmp_path, "lambda=0.01", f"hydra.run.dir={run}", often) as process:
+    with started(repository, tmp_path, "lambda=0.01", f"hydra.run.dir={run}", often) as (process, log):
         wait_for(last.is_file, process)
         os.killpg(process.pid, signal.SIGTERM)  # as schedulers do: its data worker gets it, too
-        _, err = process.communicate(timeout=60)
+        process.wait(timeout=180)
+    err = log.read_text()
     assert process.returncode == 143, err
     assert "SIGTERM: ending after this step; once more stops at once." in err and "Traceback" not in err
     assert read_status(run)["status"] == "interrupted"
@@ -82,18 +88,21 @@ def test_a_terminated_run_says_how_to_go_on(repository: Path, run_python: Any, t
     assert read_checkpoint(last)["global_step"] == 400 and read_status(run)["status"] == "done"
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_ends_whole_and_goes_on_with_the_same_command(
     repository: Path, run_python: Any, tmp_path: Path
 ) -> None:
     sweep = ("-m", "lambda=0.01,0.02", "hydra.sweep.dir=sweep", "checkpoint_minutes=0.02")
     jobs = [tmp_path / "sweep" / f"lambda-{value}" for value in ("0.01", "0.02")]
-    with started(repository, tmp_path, *sweep) as process:
+    with started(repository, tmp_path, *sweep) as (process, log):
         wait_for((jobs[0] / "checkpoints" / "last.ckpt").is_file, process)
-        with started(repository, tmp_path, *sweep) as twin:
-            _, err = twin.communicate(timeout=60)
-        assert twin.returncode == 2 and f"sweep is being written by process {process.pid} on" in err
+        with started(repository, tmp_path, *sweep) as (twin, refusal):
+            twin.wait(timeout=180)
+        words = f"sweep is being written by process {process.pid} on"
+        assert twin.returncode == 2 and words in refusal.read_text()
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        process.wait(timeout=180)
+    err = log.read_text()
     assert process.returncode == 130, err
     assert err.strip().endswith("Interrupted by SIGINT. The same command continues the sweep.")
     assert not jobs[1].exists() and read_status(jobs[0])["status"] == "interrupted"
