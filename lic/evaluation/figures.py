@@ -50,7 +50,7 @@ def rd_figure(curves: Sequence[Curve], axis: Axis) -> go.Figure:
     Points without a finite quality (lossless, or MS-SSIM of small images) cannot be drawn; a curve of
     such points keeps an empty trace. Plotly reads a subset of HTML in every text, so names are escaped.
 
-    The axes begin with the range of the learned codecs, if there are some: classical ones reach far beyond
+    The axes begin around the range of the learned codecs, if there are some: classical ones reach far beyond
     it, and are seen there as soon as the axes are set to show everything.
     """
     figure = go.Figure()
@@ -80,15 +80,20 @@ def rd_figure(curves: Sequence[Curve], axis: Axis) -> go.Figure:
 
 
 def _ranges(curves: Sequence[Curve], measure: str) -> tuple[list[float] | None, list[float] | None]:
-    """Of bpp and of a quality: the learned codecs' with a margin; None where none of these can be drawn."""
-    means = [point.mean for curve in curves if curve.learned for point in curve.points]
-    drawn = [(mean["bpp"], mean[measure]) for mean in means]
-    drawn = [pair for pair in drawn if all(map(math.isfinite, pair))]
-    if not drawn:
+    """Of bpp, half as far again as the learned codecs reach to both sides, and of all qualities therein.
+
+    None where no learned codec can be drawn.
+    """
+    drawn = [
+        (point.mean["bpp"], point.mean[measure], curve.learned)
+        for curve in curves
+        for point in curve.points
+        if math.isfinite(point.mean["bpp"]) and math.isfinite(point.mean[measure])
+    ]
+    rates = [rate for rate, _, learned in drawn if learned]
+    if not rates:
         return None, None
-    rates, qualities = zip(*drawn, strict=True)
-    low, high, worst, best = min(rates), max(rates), min(qualities), max(qualities)
-    rate_margin = 0.08 * (high - low) or 0.25 * high
-    margin = 0.08 * (best - worst) or 1.0
-    # a rate above 0, because its axis may be logarithmic
-    return [max(low - rate_margin, low / 2), high + rate_margin], [worst - margin, best + margin]
+    low, high = min(rates) / 1.5, max(rates) * 1.5
+    qualities = [quality for rate, quality, _ in drawn if low <= rate <= high]
+    margin = 0.08 * (max(qualities) - min(qualities)) or 1.0
+    return [low, high], [min(qualities) - margin, max(qualities) + margin]

@@ -197,7 +197,7 @@ def test_curves_and_the_logarithmic_axis(sweep: Path, visit: Callable[..., Page]
     axes = "[...document.querySelectorAll('.chart')].map(c => c._fullLayout.xaxis.type)"
     reach = "[...document.querySelectorAll('.chart')].map(c => c._fullLayout.xaxis.range[1])"
     assert page.evaluate(axes) == ["linear", "linear"]
-    assert all(0.4 < right < 0.5 for right in page.evaluate(reach))
+    assert all(0.4 < right < 0.7 for right in page.evaluate(reach))
     page.click("#whole")
     page.wait_for_function(f"() => {reach}.every(right => right > 2)")
     page.click("#log")
@@ -206,10 +206,10 @@ def test_curves_and_the_logarithmic_axis(sweep: Path, visit: Callable[..., Page]
     page.keyboard.press("Enter")
     page.wait_for_function(f"() => {axes}.every(type => type === 'linear')")
     page.click("#whole")
-    page.wait_for_function(f"() => {reach}.every(right => right < 0.5)")
+    page.wait_for_function(f"() => {reach}.every(right => right < 0.7)")
     page.click("#log")
     page.wait_for_function(
-        f"() => {reach}.every(right => right > Math.log10(0.4) && right < Math.log10(0.5))"
+        f"() => {reach}.every(right => right > Math.log10(0.4) && right < Math.log10(0.7))"
     )
 
 
@@ -290,7 +290,7 @@ def test_hostile_names_are_shown_as_text(evil_sweep: Path, visit: Callable[..., 
     page = visit(evil_sweep / "report.html")
     tag, script, template = EVIL
     assert page.title() == page.text_content("h1")
-    assert "<b><b><b><b><b>" in page.title() and script[:19] in page.title()
+    assert page.title().startswith("<b><b><b><b><b>, resnet3x3_4 and JPEG on ")
     assert page.text_content(".source") == tag
     assert f"{tag} · {script}" in page.locator(".legend").inner_text()
     assert f"{tag} {script}" in page.locator(".failed").inner_text()
