@@ -86,8 +86,8 @@ def _image(size: tuple[int, int]) -> Any:
 
 
 def _ours(tile: str, step: str, folder: Path, size: tuple[int, int]) -> Any:
-    from lic.coding.codec import CodecInfo
-    from lic.coding.learned import LearnedCodec
+    from lic.codecs.base import CodecInfo
+    from lic.codecs.learned import LearnedCodec
     from lic.entropy import update_tables
     from lic.models import build_model
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from lic import _torchvision
 
 if TYPE_CHECKING:
-    from lic.coding.load import load_codec as load
+    from lic.store.load import load_codec as load
 
 __all__ = ["__version__", "load"]
 
@@ -16,7 +16,7 @@ _torchvision.install()
 
 def __getattr__(name: str) -> Any:
     if name == "load":  # on demand: torch takes a second to import
-        from lic.coding.load import load_codec
+        from lic.store.load import load_codec
 
         return load_codec
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

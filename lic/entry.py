@@ -118,8 +118,10 @@ def drop_output() -> None:
 
 
 def is_main_process() -> bool:
-    """False in the processes that train beside the first; only that one writes and speaks."""
-    return int(os.environ.get("LOCAL_RANK", "0")) == 0
+    """False in the processes that train beside the first, on any node; only that one writes and speaks."""
+    from lightning.pytorch.utilities import rank_zero_only  # knows the variables of every launcher
+
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
 
 
 def lists_in(argv: list[str], key: str) -> list[str]:

@@ -10,30 +10,31 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from lic import entry, sweep
+from lic import entry, runs
 from lic.configuration import CONF
+from lic.sweep import names
 
-sweep.register_resolvers()
+names.register_resolvers()
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="eval")
-@sweep.job
+@runs.job
 def main(cfg: DictConfig) -> float:
     """Evaluate what ``ckpt`` and ``codec`` name; the mean bpp of the first result."""
     # Imported here: torch takes seconds, and --help, tab completion and misspelt options do without it.
     from hydra.utils import instantiate, to_absolute_path
 
-    from lic.coding.classical import classical_codecs
-    from lic.coding.load import load_codec
-    from lic.coding.rate_control import check_different
+    from lic.codecs.classical import classical_codecs
     from lic.errors import UserError
     from lic.evaluation.evaluate import evaluate, evaluate_classical, some_pictures
     from lic.evaluation.mixture import evaluate_mixture, evaluate_models
-    from lic.evaluation.summary import add_classical, summarize
+    from lic.rate_control.choice import check_different
+    from lic.report.summary import add_classical, summarize
+    from lic.store.load import load_codec
 
     if not cfg.ckpt and not cfg.codec:
         raise UserError("Nothing to evaluate; give ckpt=RUN_OR_FILE, codec=jpeg,webp, or both.")
-    folder = sweep.run_folder()
+    folder = runs.run_folder()
     names, paths = ([given] if isinstance(given, str) else given or [] for given in (cfg.codec, cfg.ckpt))
     controlled = cfg.target_bpp is not None
     if controlled and len(paths) < 2:
@@ -57,8 +58,8 @@ def main(cfg: DictConfig) -> float:
         results += evaluate_classical(name, images, folder, data)
     if learned:
         beside = [name for name in cfg.classical if name not in names]
-        add_classical(sweep.report_folder(), beside, images, results[0])
-    if not sweep.in_sweep():
+        add_classical(runs.report_folder(), beside, images, results[0])
+    if not runs.in_sweep():
         summarize(folder)
     return results[0].mean["bpp"]
 

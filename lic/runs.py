@@ -1,282 +1,124 @@
-"""What a training run needs beside its codec: loggers that end, checkpoints, a place to resume from."""
+"""A run, alone or as a job of a sweep: its folder, its one writer, its state, and how it ends.
 
-import inspect
+Light on purpose: torch is loaded by what it runs.
+"""
+
+import functools
+import hashlib
 import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import math
+import shlex
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate, to_absolute_path
-from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging, RichProgressBar
-from lightning.pytorch.loggers import Logger
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from lic.codecs import RateDistortionCodec
-from lic.coding.checkpoint import CHECKPOINTS, check_resumable, first_readable
-from lic.coding.classical import classical_codecs
-from lic.coding.description import Description, model_options
-from lic.data import ImageData
-from lic.entry import is_main_process
+from lic.atomic import write_text
+from lic.entry import end, is_main_process, user_message
 from lic.errors import UserError
-from lic.layers import padded_size
-from lic.losses import check_distortion, check_lambda, lambda_warning
-from lic.metrics.quality import MS_SSIM_MIN_SIDE
-from lic.models import CompressionModel, describe_model
-from lic.models.thumbnail import start_as_thumbnail
-from lic.precision import PRECISIONS
-from lic.sweep import in_sweep, run_folder
-from lic.training.checkpoints import Checkpoints
-from lic.training.pace import Pace
+from lic.interruption import Interrupted
+from lic.locking import only_writer
+from lic.status import read_status, write_status
 
-METRICS_FILE = "metrics.csv"
-_WHOLE_NUMBERS = {
-    "seed": 0,
-    "trainer.max_steps": 1,
-    "trainer.val_check_interval": 1,
-    "trainer.limit_val_batches": 1,
-    "trainer.log_every_n_steps": 1,
-    "trainer.accumulate_grad_batches": 1,
-    "data.batch_size": 1,
-    "data.patch_size": 1,
-    "data.num_workers": 0,
-}
-_KEYS = {
-    *("model", "upsample", "data", "trainer", "optimizer", "logger", "lambda", "distortion"),
-    *("seed", "ema", "ckpt_path", "checkpoint_minutes", "classical", "start", "variant"),
-}
-
-_NOT_FOR_TRAINER = {
-    "fast_dev_run": "trainer=debug takes a few steps that touch everything",
-    "logger": "choose logger=wandb, tensorboard, csv or none",
-    "gradient_clip_val": "give optimizer.clip_norm",
-    "gradient_clip_algorithm": "give optimizer.clip_norm",
-    "barebones": "logger=none leaves out what costs time",
-}
+ERROR_FILE = "error.txt"
 
 _log = logging.getLogger(__name__)
 
-_NOT_FOR_USERS = (
-    "Experiment logs directory .* exists",  # Hydra made the folder; an earlier metrics.csv is set aside
-    "You're resuming from a checkpoint that ended before the epoch",  # our batches are numbered by step
-    ".*isinstance\\(treespec, LeafSpec\\)",  # between Lightning and torch
-    ".*does not have many workers",
-    "Checkpoint directory .* exists and is not empty",  # the run that is being continued
-)
+
+def run_folder() -> Path:
+    """The folder that Hydra made for this run or job."""
+    return Path(HydraConfig.get().runtime.output_dir)
 
 
-def quieten() -> None:
-    """Leave what people need of Lightning's messages: warnings, once, in Hydra's format."""
-    logging.getLogger("lightning.pytorch").handlers.clear()  # Hydra's root logger prints them already
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in _NOT_FOR_USERS:
-        warnings.filterwarnings("ignore", message)
+def in_sweep() -> bool:
+    """Whether this is a job of a sweep (``-m``)."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-class ProgressBar(RichProgressBar):
-    """Lightning's bar without the epoch: the training data never end."""
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        return "Training"
-
-    def get_metrics(self, *args: Any) -> dict[str, Any]:
-        """The values shown beside the bar, without the logger's version number."""
-        metrics = super().get_metrics(*args)
-        metrics.pop("v_num", None)
-        return metrics
+def report_folder() -> Path:
+    """The folder whose report shows this run: that of its sweep, or its own."""
+    return Path(HydraConfig.get().runtime.cwd, HydraConfig.get().sweep.dir) if in_sweep() else run_folder()
 
 
-def checked_config(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration as plain containers, fit for a checkpoint that the safe loader reads.
+def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
+    """Decorate a Hydra main function: keep ``status.json``, skip what is done, survive what fails.
 
-    Everything is refused here that would otherwise be found out when hours have passed.
+    What is done is believed only for the same configuration. A folder has one writer at a time.
 
-    Raises:
-        UserError: a choice that is unknown or impossible.
+    A single run raises its error. A job of a sweep leaves it in its folder and returns NaN, so that the
+    others go on; `SweepSummary` reports it at the end. A signal ends the whole sweep.
     """
-    step_sizes = set(inspect.signature(RateDistortionCodec).parameters)
-    if unknown := set(cfg) - _KEYS | {f"optimizer.{key}" for key in set(cfg.optimizer) - step_sizes}:
-        raise UserError(f"Unknown option {', '.join(map(str, sorted(unknown)))}; see --help.")
-    for key, low in _WHOLE_NUMBERS.items():
-        value = OmegaConf.select(cfg, key)
-        if isinstance(value, float) and value.is_integer():  # 1e6
-            value = int(value)
-            OmegaConf.update(cfg, key, value)
-        if value is not None and (type(value) is not int or not low <= value < 2**32):
-            raise UserError(f"{key} must be a whole number from {low} on, not {value!r}.")
-    _check_trainer(cfg.trainer)
-    lmbda, distortion = check_lambda(cfg["lambda"]), check_distortion(cfg.distortion)
-    if warning := lambda_warning(lmbda, distortion):
-        _log.warning(warning)
-    if distortion == "ms_ssim" and cfg.data.patch_size < MS_SSIM_MIN_SIDE:
-        raise UserError(
-            f"MS-SSIM needs patches of at least {MS_SSIM_MIN_SIDE} pixels a side, not {cfg.data.patch_size}; "
-            "give a larger data.patch_size or distortion=mse."
-        )
-    for name in cfg.classical:
-        classical_codecs(name)
-    if cfg.trainer.precision not in PRECISIONS:
-        raise UserError(
-            f"trainer.precision must be {' or '.join(PRECISIONS)}, not {cfg.trainer.precision}: in 16-bit "
-            "floating point the first steps overflow."
-        )
-    if cfg.start not in ("random", "thumbnail"):
-        raise UserError(f"start must be random or thumbnail, not {cfg.start!r}.")
-    minutes = cfg.checkpoint_minutes
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not minutes > 0:
-        raise UserError(f"checkpoint_minutes must be a positive number, not {minutes!r}.")
-    if cfg.ema is not None and not (isinstance(cfg.ema, float) and 0 < cfg.ema < 1):
-        raise UserError(f"ema must be a decay between 0 and 1 such as 0.999, or null, not {cfg.ema!r}.")
-    if in_sweep() and cfg.trainer.devices != 1 and "Basic" in HydraConfig.get().launcher._target_:
-        raise UserError(
-            "The jobs of a sweep run one after another in one process, on one device each; leave out -m to "
-            "train on several."
-        )
-    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+
+    @functools.wraps(main)
+    def locked(cfg: DictConfig) -> float:
+        with ExitStack() as lock:
+            try:
+                if is_main_process():
+                    lock.enter_context(only_writer(run_folder()))
+            except (UserError, OSError) as error:  # nothing is written into a folder that is another's
+                if not in_sweep():
+                    raise
+                _log.error("%s", user_message(error) or error)
+                return math.nan
+            return guarded(cfg)
+
+    def guarded(cfg: DictConfig) -> float:
+        folder, sweeping = run_folder(), in_sweep()
+        status = read_status(folder)
+        digest = hashlib.sha256(OmegaConf.to_yaml(cfg).encode()).hexdigest()[:16]
+        if sweeping and status.get("config", digest) != digest:
+            end(
+                f"{folder} holds a job of another configuration; give the sweep another hydra.sweep.dir, or "
+                "delete that folder."
+            )
+        if sweeping and status.get("status") == "done" and isinstance(cost := status.get("cost"), float):
+            _log.info("%s is done; skipped.", folder.name)
+            return cost
+        try:
+            _write_status(folder, config=digest, status="running")
+            cost = main(cfg)
+            _write_status(folder, config=digest, status="done", cost=cost)
+            return cost
+        except Interrupted as stop:
+            _write_status(folder, config=digest, status="interrupted")
+            raise Interrupted(stop.signum, _how_to_continue(folder)) from None
+        except BaseException as error:
+            message = user_message(error)
+            reason = message or f"{type(error).__name__}: {error}"
+            try:
+                _write_status(folder, config=digest, status="failed", error=reason)
+                if is_main_process():
+                    write_text(folder / ERROR_FILE, message or traceback.format_exc())
+            except OSError as unwritable:  # the disk is full, and that is why we are here
+                _log.error("%s", user_message(unwritable) or unwritable)
+            if not sweeping and message:
+                end(message)  # raised, Hydra would print a line of its own before it
+            if not sweeping or not isinstance(error, Exception):
+                raise
+            _log.error("%s failed: %s", folder.name, message or traceback.format_exc())
+            return math.nan
+
+    return locked
 
 
-def _check_trainer(trainer: DictConfig) -> None:
-    """Refuse options of Lightning's that do not exist, that would be ignored, or that leave no codec."""
-    known = set(inspect.signature(Trainer).parameters) | {"_target_"}
-    if unknown := sorted(map(str, set(trainer) - known)):
-        raise UserError(f"Unknown option trainer.{unknown[0]}; see --help, and lightning.Trainer for more.")
-    for key, instead in _NOT_FOR_TRAINER.items():
-        if trainer.get(key) not in (None, False):
-            raise UserError(f"trainer.{key} has no place in a training of lic; {instead}.")
-    if trainer.val_check_interval % trainer.accumulate_grad_batches:
-        raise UserError(
-            f"trainer.val_check_interval={trainer.val_check_interval} counts batches, and a step has "
-            f"{trainer.accumulate_grad_batches} of them; give a multiple."
-        )
+def _how_to_continue(folder: Path) -> str:
+    if in_sweep():
+        return "The same command continues the sweep."
+    if not (folder / "checkpoints" / "last.ckpt").is_file():
+        return ""
+    module = sys.modules["__main__"].__spec__  # None where a file was run
+    program = ["lic", module.name.rpartition(".")[2]] if module else ["python", sys.argv[0]]
+    given = [a for a in sys.argv[1:] if not a.startswith(("hydra.run.dir=", "ckpt_path="))]
+    return "To continue: " + shlex.join([*program, *given, f"hydra.run.dir={folder}", "ckpt_path=last"])
 
 
-def build_data(cfg: DictConfig) -> ImageData:
-    """The data module, with test images.
-
-    Raises:
-        UserError: it is something else, or has none.
-    """
-    data = instantiate(cfg.data)
-    if not isinstance(data, ImageData):
-        raise UserError(f"data must be an ImageData (see conf/data/), not a {type(data).__name__}.")
-    _ = data.test_set  # a missing test set is found out before the training, not after
-    return data
-
-
-def build_net(cfg: DictConfig, config: Mapping[str, Any]) -> CompressionModel:
-    """The network, of which a checkpoint can name what rebuilds it.
-
-    Raises:
-        UserError: it is not one of lic's, or patches do not fit it.
-    """
-    net = instantiate(cfg.model)
-    if not isinstance(net, CompressionModel) or not net.architecture:
-        raise UserError(
-            f"model._target_={cfg.model.get('_target_')} makes a {type(net).__name__}, which a checkpoint of "
-            "lic could not describe; add it to lic.models.MODELS and let lic.models.build_model make it."
-        )
-    Description.parse(config)
-    _check_patches(net, cfg.data.patch_size)
-    if cfg.start == "thumbnail":
-        start_as_thumbnail(net)
-    return net
-
-
-def _check_patches(net: CompressionModel, patch_size: int) -> None:
-    """Refuse patches that a net with ``pixel_unshuffle`` would pad: it would learn to code the padding.
-
-    A family's own multiple is not asked for: the images of CIFAR-10 are smaller.
-    """
-    multiple = net.downsampling
-    if multiple > type(net).downsampling and patch_size % multiple:
-        fitting = padded_size((patch_size, patch_size), multiple)[0]
-        raise UserError(
-            f"With its model.pixel_unshuffle, the model codes squares of {multiple} pixels, and patches of "
-            f"{patch_size} are no multiple of that; give data.patch_size={fitting} or a smaller "
-            "model.pixel_unshuffle."
-        )
-
-
-def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any]) -> str | None:
-    """The checkpoint that ``ckpt_path`` means; in a sweep, an unfinished job continues by itself.
-
-    Of a run it is the last one, or the best one where the last cannot be read.
-
-    Raises:
-        UserError: there is no such checkpoint, or it belongs to another model, λ or distortion.
-    """
-    folder, by_itself = run_folder(), cfg.ckpt_path is None
-    if by_itself and not in_sweep():
-        return None
-    given = folder if by_itself or cfg.ckpt_path == "last" else Path(to_absolute_path(cfg.ckpt_path))
-    of_run = (given / CHECKPOINTS / f"{name}.ckpt" for name in ("last", "best"))
-    files = [file for file in (given, *of_run) if file.is_file()]
-    if not files:
-        if by_itself:
-            return None
-        raise UserError(
-            f"{given} has no {CHECKPOINTS}/last.ckpt to continue; give hydra.run.dir=FOLDER of the run "
-            "to continue, or ckpt_path=FOLDER to start a new run from its last checkpoint."
-        )
-    try:
-        file, checkpoint = first_readable(files)
-    except UserError as error:
-        if not by_itself:
-            raise
-        _log.warning("%s The job begins anew.", error)
-        return None
-    check_resumable(file, checkpoint, config)
-    done = checkpoint["global_step"]
-    if file.parent.parent != folder and done >= config["trainer"]["max_steps"]:
-        raise UserError(f"{file} has run its {done} steps; give a larger trainer.max_steps to continue it.")
-    _log.info("Continuing from %s, step %d.", file, done)
-    return str(file)
-
-
-def callbacks(cfg: DictConfig) -> tuple[Checkpoints, list[Callback]]:
-    """The checkpoints, and all callbacks with them: the run's own last, so that they see what others did."""
-    checkpoints = Checkpoints(run_folder() / CHECKPOINTS, minutes=cfg.checkpoint_minutes)
-    averaging = [EMAWeightAveraging(decay=cfg.ema, use_buffers=False)] if cfg.ema else []
-    given = [instantiate(callback) for callback in cfg.trainer.callbacks or ()]
-    shown = [ProgressBar()] if cfg.trainer.get("enable_progress_bar", True) else []
-    return checkpoints, [*given, *averaging, checkpoints, Pace(), *shown]
-
-
-@contextmanager
-def loggers(cfg: DictConfig, config: dict[str, Any]) -> Iterator[list[Logger]]:
-    """The chosen loggers, told the configuration and finished however the block ends.
-
-    Without ``finish``, W&B would continue one job's run in the next job of the same process.
-    """
-    folder = run_folder()
-    if not is_main_process():
-        yield []
-        return
-    _set_aside(folder / METRICS_FILE)
-    made: list[Logger] = []
-    exit_code = 1
-    try:
-        names = {"name": folder.name, "group": folder.parent.name if in_sweep() else None}
-        if not in_sweep():  # such a folder is called by its time
-            names["name"] = f"{describe_model(**model_options(config))}, λ = {config['lambda']:g}"
-        for name, node in cfg.logger.items():
-            made.append(instantiate(node, **(names if name == "wandb" else {})))
-            if name != "csv":
-                made[-1].log_hyperparams(config)
-        yield made
-        exit_code = 0
-    finally:
-        if "wandb" in cfg.logger:
-            import wandb  # half a second that other loggers need not wait
-
-            wandb.finish(exit_code=exit_code)
-
-
-def _set_aside(metrics: Path) -> None:
-    """Keep the values of an earlier part of this run: Lightning's logger deletes what it finds."""
-    if metrics.exists():
-        earlier = len(list(metrics.parent.glob("metrics.*.csv")))
-        metrics.rename(metrics.with_name(f"metrics.{earlier + 1}.csv"))
+def _write_status(folder: Path, **content: Any) -> None:
+    if is_main_process():
+        (folder / ERROR_FILE).unlink(missing_ok=True)
+        write_status(folder, **content)

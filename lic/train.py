@@ -7,40 +7,43 @@ python train.py -m model=resnet3x3_4 upsample=subpixel lambda=5,10
 import hydra
 from omegaconf import DictConfig
 
-from lic import entry, sweep
+from lic import entry, runs
 from lic.configuration import CONF
+from lic.sweep import names
 
-sweep.register_resolvers()
+names.register_resolvers()
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="train")
-@sweep.job
+@runs.job
 def main(cfg: DictConfig) -> float:
     """Build, train, evaluate; the best validation R-D cost."""
     # Imported here: torch takes seconds, and --help, tab completion and misspelt options do without it.
     from hydra.utils import instantiate
     from lightning import seed_everything
 
-    from lic import runs
-    from lic.codecs import RateDistortionCodec
-    from lic.coding.load import load_codec
     from lic.evaluation.evaluate import evaluate, some_pictures
-    from lic.evaluation.summary import add_classical, summarize
     from lic.precision import precision
+    from lic.report.summary import add_classical, summarize
+    from lic.store.load import load_codec
+    from lic.training import logs, options
+    from lic.training.callbacks import callbacks_of
+    from lic.training.rate_distortion import RateDistortionCodec
+    from lic.training.resuming import checkpoint_to_resume
 
-    runs.quieten()
-    config = runs.checked_config(cfg)
+    logs.quieten()
+    config = options.checked_config(cfg)
     seed_everything(cfg.seed, verbose=False)
-    folder = sweep.run_folder()
-    resume = runs.checkpoint_to_resume(cfg, config)
-    data = runs.build_data(cfg)
-    codec = RateDistortionCodec(runs.build_net(cfg, config), config, **cfg.optimizer)
-    checkpoints, callbacks = runs.callbacks(cfg)
+    folder = runs.run_folder()
+    resume = checkpoint_to_resume(cfg, config)
+    data = options.build_data(cfg)
+    codec = RateDistortionCodec(options.build_net(cfg, config), config, **cfg.optimizer)
+    checkpoints, callbacks = callbacks_of(cfg)
     numbers = precision(cfg.trainer.precision, cfg.trainer.accelerator)
     trainer = instantiate(cfg.trainer, precision=numbers, logger=False, callbacks=callbacks)
     data.prepare_data()
 
-    with runs.loggers(cfg, config) as trainer.loggers:
+    with logs.loggers(cfg, config) as trainer.loggers:
         trainer.fit(codec, data, ckpt_path=resume, weights_only=True)
         assert checkpoints.best_cost is not None, "the last step is always validated"
         if trainer.is_global_zero:
@@ -50,8 +53,8 @@ def main(cfg: DictConfig) -> float:
             for logger in trainer.loggers:
                 logger.log_metrics({f"test/{name}": value for name, value in result.mean.items()})
     if trainer.is_global_zero:
-        add_classical(sweep.report_folder(), cfg.classical, images, result)
-        if not sweep.in_sweep():
+        add_classical(runs.report_folder(), cfg.classical, images, result)
+        if not runs.in_sweep():
             summarize(folder)
     return checkpoints.best_cost
 

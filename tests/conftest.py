@@ -19,11 +19,12 @@ from hydra.core.hydra_config import HydraConfig
 from lightning import Callback, Trainer
 from omegaconf import OmegaConf
 
-from lic import runs
-from lic.codecs import RateDistortionCodec
 from lic.data import DeadLeaves, ImageData
 from lic.entropy import update_tables
 from lic.models import MODELS, CompressionModel, build_model
+from lic.training import callbacks as training_callbacks
+from lic.training.logs import quieten
+from lic.training.rate_distortion import RateDistortionCodec
 
 torch.set_num_threads(1)
 
@@ -200,8 +201,8 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
         ckpt_path: str | None = None,
         **trainer: Any,
     ) -> Trainer:
-        monkeypatch.setattr(runs, "run_folder", lambda: folder)
-        runs.quieten()
+        monkeypatch.setattr(training_callbacks, "run_folder", lambda: folder)
+        quieten()
         settings: dict[str, Any] = {
             "accelerator": "cpu",
             "devices": 1,
@@ -218,7 +219,7 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
             "checkpoint_minutes": minutes,
             "trainer": {"callbacks": [], "enable_progress_bar": True},
         }
-        own = runs.callbacks(OmegaConf.create(given))[1]
+        own = training_callbacks.callbacks_of(OmegaConf.create(given))[1]
         lightning = Trainer(**settings | trainer, callbacks=[*([first] if first else []), *own, *callbacks])
         data = ImageData(
             train=DeadLeaves(), valid=DeadLeaves(1, patch_size), batch_size=2, patch_size=patch_size

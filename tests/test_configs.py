@@ -15,16 +15,17 @@ from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import TensorDataset
 
-from lic.codecs import RateDistortionCodec
-from lic.coding.description import model_options
 from lic.data import ImageData
 from lic.entry import user_message
 from lic.errors import UserError
 from lic.layers import UPSAMPLERS
 from lic.models import MODELS, CompressionModel, build_model
 from lic.precision import precision
-from lic.runs import build_data, build_net, callbacks, checked_config
-from lic.sweep import register_resolvers
+from lic.store.description import model_options
+from lic.sweep.names import register_resolvers
+from lic.training.callbacks import callbacks_of
+from lic.training.options import build_data, build_net, checked_config
+from lic.training.rate_distortion import RateDistortionCodec
 
 CONF = Path(__file__).parents[1] / "conf"
 GROUPS = ("model", "data", "trainer", "optimizer", "logger")
@@ -191,7 +192,7 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
 
 def test_own_callbacks_are_called(config: Compose) -> None:
     cfg = config("trainer.callbacks=[{_target_: lightning.pytorch.callbacks.LearningRateMonitor}]")
-    _, made = callbacks(cfg)
+    _, made = callbacks_of(cfg)
     assert next(type(callback).__name__ for callback in made) == "LearningRateMonitor"
 
 

@@ -14,7 +14,7 @@ from typer.main import get_command
 from lic.cli import EXAMPLES, app
 from lic.configuration import CONF
 from lic.entry import flags_first, lists_in
-from lic.sweep import register_resolvers
+from lic.sweep.names import register_resolvers
 
 REPOSITORY = Path(__file__).parents[1]
 _COMMAND = re.compile(r"^\s*(?:#\s+)?((?:python (?:train|eval)\.py|lic (?!can|is|has)[a-z-]+) ?.*)$", re.M)
@@ -37,7 +37,7 @@ PRINTED = sorted({(file, command.strip()) for file, command in _printed()})
 
 
 def test_there_are_commands() -> None:
-    assert len(PRINTED) > 60 and {"README.md", "training.md", "paper-d.md"} <= {file for file, _ in PRINTED}
+    assert len(PRINTED) > 60 and {"README.md", "training.md", "cai2019.md"} <= {file for file, _ in PRINTED}
 
 
 @pytest.mark.parametrize(("file", "command"), PRINTED)

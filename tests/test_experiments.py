@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from lic.models import build_model
-from lic.sweep import register_resolvers
+from lic.sweep.names import register_resolvers
 
 CONF = Path(__file__).parents[1] / "conf"
 FILES = sorted(p for p in CONF.glob("experiment/*/*.yaml") if not p.name.startswith("_"))

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from lic import interruption
-from lic.coding.checkpoint import read_checkpoint
 from lic.status import read_status
+from lic.store.checkpoint import read_checkpoint
 
 TRAIN = (
     "model=baseline",

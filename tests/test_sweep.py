@@ -12,10 +12,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from lic import sweep
+from lic import runs
 from lic.data import write_png
 from lic.status import STATUS_FILE, read_status
-from lic.sweep import register_resolvers
+from lic.sweep.names import register_resolvers
 
 NARROW = ("model=baseline", "model.width=4", "model.kernel_size=3", "distortion=mse")
 QUICK = ("trainer=debug", "trainer.accelerator=cpu", "logger=csv", "data=folder", "data.root=photos")
@@ -186,9 +186,9 @@ def test_a_full_disk_fails_the_job_and_not_the_sweep(
     def full(*args: Any, **content: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "status.json"))
 
-    monkeypatch.setattr(sweep, "run_folder", lambda: tmp_path)
-    monkeypatch.setattr(sweep, "in_sweep", lambda: True)
-    monkeypatch.setattr(sweep, "write_status", full)
-    assert math.isnan(sweep.job(lambda cfg: 1.0)(OmegaConf.create({})))
+    monkeypatch.setattr(runs, "run_folder", lambda: tmp_path)
+    monkeypatch.setattr(runs, "in_sweep", lambda: True)
+    monkeypatch.setattr(runs, "write_status", full)
+    assert math.isnan(runs.job(lambda cfg: 1.0)(OmegaConf.create({})))
     assert "status.json: No space left on device; check the path" in caplog.text
     assert read_status(tmp_path) == {}

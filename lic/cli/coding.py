@@ -15,12 +15,12 @@ from lic.bitstream import MAX_PIXELS, Stream
 from lic.cli import batch
 from lic.cli.files import IMAGE, STANDARD, STREAM, Job, plan, read, writing
 from lic.cli.options import Force, Jobs, Json, MaxPixels, Models, Tile
-from lic.coding import TILE
+from lic.codecs import TILE
 from lic.errors import UserError
 
 if TYPE_CHECKING:  # torch only where a network runs
-    from lic.coding.codec import Encoded, FileCodec
-    from lic.coding.learned import LearnedCodec
+    from lic.codecs.base import Encoded, FileCodec
+    from lic.codecs.learned import LearnedCodec
     from lic.data import Pixels
 
 Target = Annotated[
@@ -140,7 +140,7 @@ def _open(source: str) -> str | io.BytesIO:
 def _encoder(codecs: "list[FileCodec]", **aims: float) -> "Callable[[Pixels], tuple[FileCodec, Encoded]]":
     if len(codecs) == 1:
         return lambda image: (codecs[0], codecs[0].encode(image))
-    from lic.coding.rate_control import encode_to_target
+    from lic.rate_control.choice import encode_to_target
 
     return lambda image: encode_to_target(codecs, image, **aims)
 

@@ -43,8 +43,8 @@ def compare(
     if bpp is not None and not 0 < bpp < float("inf"):
         raise UserError(f"--bpp must be a positive number of bits per pixel, not {bpp:g}.")
     from lic.data import write_png
-    from lic.evaluation.crops import Crop, choose, picture
     from lic.evaluation.points import collect
+    from lic.report.crops import Crop, choose, picture
 
     part = None if crop is None else Crop.parse(crop)
     shown = choose(collect(folders), image, bpp)

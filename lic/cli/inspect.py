@@ -9,9 +9,9 @@ from lic.bitstream import MAGIC, Entry, describe
 from lic.cli import batch
 from lic.cli.files import STANDARD, read, refuse_existing
 from lic.cli.options import Force, Json
-from lic.coding import MODEL_SUFFIX
 from lic.configuration import CONF
 from lic.errors import UserError
+from lic.store import MODEL_SUFFIX
 
 _SHOWN = 8  # numbers of a list; a large photo has hundreds of payloads
 
@@ -36,7 +36,7 @@ def _entries(file: str) -> list[Entry]:
     """All that a stream says of itself, or else a model. Only the content tells which of them it is."""
     if file == STANDARD or _is_stream(Path(file)):
         return describe(read(file))
-    from lic.coding.model_file import describe_model_file
+    from lic.store.model_file import describe_model_file
 
     return describe_model_file(file)
 
@@ -66,7 +66,7 @@ def export(
     if output.suffix != MODEL_SUFFIX:
         raise UserError(f"{output} does not end in {MODEL_SUFFIX}, by which lic knows its model files.")
     refuse_existing([str(output)], force)
-    from lic.coding import model_file
+    from lic.store import model_file
 
     model_file.export(run, output)
     typer.echo(f"{output}")
@@ -86,8 +86,8 @@ def report(
     refuse_existing([str(output)] if output else [], force)
     from lic.console import Console
     from lic.evaluation.points import collect, table
-    from lic.evaluation.report import write_report
-    from lic.evaluation.summary import REPORT_FILE
+    from lic.report.page import write_report
+    from lic.report.summary import REPORT_FILE
 
     target = output or folders[0] / REPORT_FILE
     points = collect(folders)
@@ -116,8 +116,8 @@ def _model_options(overrides: list[str]) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from lic.coding.description import model_options
-    from lic.sweep import register_resolvers
+    from lic.store.description import model_options
+    from lic.sweep.names import register_resolvers
 
     register_resolvers()
     with initialize_config_dir(CONF, version_base="1.3"):

@@ -13,7 +13,7 @@ import typer
 
 from lic.cli.files import IMAGE, expand, holds_results
 from lic.cli.options import Force, Tile
-from lic.coding import TILE
+from lic.codecs import TILE
 from lic.errors import UserError
 
 if TYPE_CHECKING:  # torch only where a network runs
@@ -52,10 +52,10 @@ def rate_control(
     models, images = _split(sources)
     _check_output(output, force)
     import lic
-    from lic.coding.rate_control import check_different
     from lic.evaluation.evaluate import STREAMS
     from lic.evaluation.mixture import evaluate_mixture
     from lic.evaluation.result import json_text
+    from lic.rate_control.choice import check_different
 
     codecs = [lic.load(path, tile=tile) for path in models]
     check_different(models, codecs)

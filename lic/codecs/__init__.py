@@ -1,5 +1,7 @@
-"""The LightningModules: loss, optimizer, steps. No architecture, no metric formula."""
+"""What turns an image into a file and back: learned and classical codecs behind one interface.
 
-from lic.codecs.rate_distortion import RateDistortionCodec, TrainingDivergedError
+What stands here the command line needs before it loads torch.
+"""
 
-__all__ = ["RateDistortionCodec", "TrainingDivergedError"]
+TILE = 640
+"""Largest side in pixels of the rectangles in which images pass through the transforms."""

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from lic.atomic import write_bytes
-from lic.coding.classical import classical_codecs
-from lic.coding.codec import CodecInfo, FileCodec
-from lic.coding.learned import LearnedCodec
+from lic.codecs.base import CodecInfo, FileCodec
+from lic.codecs.classical import classical_codecs
+from lic.codecs.learned import LearnedCodec
 from lic.console import track
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels

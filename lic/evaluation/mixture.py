@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from lic.atomic import write_bytes
-from lic.coding.codec import CodecInfo, FileCodec
-from lic.coding.learned import LearnedCodec
-from lic.coding.rate_control import budget, choose
+from lic.codecs.base import CodecInfo, FileCodec
+from lic.codecs.learned import LearnedCodec
 from lic.data import ImageSet
 from lic.errors import UserError
 from lic.evaluation.evaluate import STREAMS, evaluate
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
 from lic.metrics.quality import MS_SSIM_MIN_SIDE
+from lic.rate_control.choice import budget, choose
 
 METRICS = {"ms_ssim": "MS-SSIM", "psnr": "PSNR"}
 LOSSLESS_DB = 100.0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lic.atomic import write_text
-from lic.coding.codec import CodecInfo
+from lic.codecs.base import CodecInfo
 from lic.errors import UserError
 from lic.foreign import inside, read_json
 

@@ -6,8 +6,8 @@ import time
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from lic.codecs import RateDistortionCodec
 from lic.data.module import Batch, ImageData
+from lic.training.rate_distortion import RateDistortionCodec
 
 _ENOUGH = 2.0  # seconds; a faster first pass is mostly warming up, and a second one is timed
 

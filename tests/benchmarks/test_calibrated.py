@@ -7,8 +7,8 @@ MEASURE = """
 import json, sys
 from benchmarks.calibrated import calibrated
 import torch
-from lic.coding.codec import CodecInfo
-from lic.coding.learned import LearnedCodec
+from lic.codecs.base import CodecInfo
+from lic.codecs.learned import LearnedCodec
 from lic.data import BuiltinPhotos
 
 image = BuiltinPhotos("test")[2]

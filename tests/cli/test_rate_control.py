@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lic.coding.load import load_codec
 from lic.data import read_image, write_png
+from lic.store.load import load_codec
 
 from .conftest import Lic
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from lic.coding.classical import PillowCodec
-from lic.coding.codec import CodecInfo, Encoded, FileCodec
-from lic.coding.learned import LearnedCodec
+from lic.codecs.base import CodecInfo, Encoded, FileCodec
+from lic.codecs.classical import PillowCodec
+from lic.codecs.learned import LearnedCodec
 from lic.data import ImageFolder, Pixels, read_image, write_png
 from lic.data.sources import ImageSet
 from lic.evaluation.evaluate import DecodingError, evaluate, evaluate_classical, some_pictures

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lic.coding.classical import PillowCodec
-from lic.coding.codec import CodecInfo
+from lic.codecs.base import CodecInfo
+from lic.codecs.classical import PillowCodec
 from lic.data import ImageFolder, write_png
 from lic.data.sources import ImageSet
 from lic.errors import UserError

@@ -9,7 +9,7 @@ from lic.errors import UserError
 from lic.evaluation.points import bd_rates, collect, collect_failures, curves, number, table, write_rd_csv
 from lic.metrics.bd_rate import bd_rate
 
-from .conftest import MakeRun, jpeg, learned
+from ..made_runs import MakeRun, jpeg, learned
 
 
 def test_a_sweep_becomes_curves_by_rising_rate(sweep: Path) -> None:

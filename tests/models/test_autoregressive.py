@@ -13,8 +13,8 @@ from compressai.models import JointAutoregressiveHierarchicalPriors
 from torch import Tensor, nn
 
 from lic.bitstream import Stream, StreamError
-from lic.coding.codec import CodecInfo
-from lic.coding.learned import LearnedCodec
+from lic.codecs.base import CodecInfo
+from lic.codecs.learned import LearnedCodec
 from lic.data.images import read_image, to_batch, to_float
 from lic.entropy import NEIGHBOURS, ORDERS, bands, models, update_tables
 from lic.models.autoregressive import JointAutoregressive

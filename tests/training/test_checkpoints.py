@@ -8,8 +8,8 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from lic import interruption
-from lic.coding.checkpoint import read_checkpoint
 from lic.interruption import Interrupted
+from lic.store.checkpoint import read_checkpoint
 
 
 class Costs(Callback):

@@ -1,0 +1,52 @@
+"""Classical codecs behind the same interface as the learned ones."""
+
+import io
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import PIL.Image
+
+from lic.codecs.base import CodecInfo, Encoded, FileCodec
+from lic.data.images import Pixels
+from lic.errors import UserError
+
+_QUALITIES = (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95)
+_FORMATS = {"jpeg": ("JPEG", ".jpg"), "webp": ("WebP", ".webp")}
+
+
+class PillowCodec(FileCodec):
+    """JPEG or WebP as Pillow writes it by default (chroma at half resolution), at one ``quality`` 1…95.
+
+    Raises:
+        UserError: an unknown format or quality.
+    """
+
+    def __init__(self, name: str, quality: int):
+        if name not in _FORMATS:
+            raise UserError(f"Unknown codec {name!r}; choose codec={' or codec='.join(_FORMATS)}.")
+        if not 1 <= quality <= 95:
+            raise UserError(f"The quality of {name} must be from 1 to 95, not {quality}.")
+        label, self.suffix = _FORMATS[name]
+        self.format, self.quality = label.upper(), quality
+        self.info = CodecInfo(curve=label, setting=f"quality {quality}", learned=False, model=name)
+
+    def encode(self, image: Pixels) -> Encoded:
+        """See `FileCodec.encode`."""
+        buffer = io.BytesIO()
+        PIL.Image.fromarray(image).save(buffer, self.format, quality=self.quality)
+        data = buffer.getvalue()
+        return Encoded(data, reconstruct=lambda: self.decode(data), estimate_bits=lambda: math.nan)
+
+    def decode(self, data: bytes) -> Pixels:
+        """See `FileCodec.decode`."""
+        try:
+            with PIL.Image.open(io.BytesIO(data), formats=[self.format]) as image:
+                return np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+            raise UserError(f"This is not a readable {self.info.curve} file: {error}.") from error
+
+
+def classical_codecs(name: str, qualities: Iterable[int] = _QUALITIES) -> list[PillowCodec]:
+    """One codec per quality: the points of ``name``'s R-D curve."""
+    return [PillowCodec(name, quality) for quality in qualities]

@@ -1,0 +1,1 @@
+"""The best mixture of codecs within a rate."""

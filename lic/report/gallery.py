@@ -1,0 +1,160 @@
+"""The images that a report shows: originals and what the codecs made of them."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from PIL import Image
+
+from lic.data import read_image
+from lic.errors import UserError
+from lic.evaluation.points import Curve, Point, number
+from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Row, kept_picture
+from lic.report.crops import Crop
+
+MAX_IMAGES = 4
+BUDGET = 4_000_000
+"""Bytes of all images in base64 together; with plotly's 2 MB, compressed, the page stays near 6 MB."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One side of a comparison; ``key`` tells pictures of one scene apart. ``webp`` is a lossless file."""
+
+    key: str
+    label: str
+    caption: str
+    webp: bytes
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One test image, of larger ones than `crops.SIDE` the middle; the first picture is the original.
+
+    ``width`` and ``height`` are those of the pictures. ``left_out`` reconstructions did not fit the page.
+    """
+
+    name: str
+    width: int
+    height: int
+    pictures: tuple[Picture, ...]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    key: str
+    label: str
+    point: Point
+    row: Row
+    file: Path
+
+
+def gallery(curves: Sequence[Curve], budget: int = BUDGET) -> list[Scene]:
+    """Choose images that many runs kept, and as many of their reconstructions as fit the budget in base64.
+
+    Beside learned codecs, classical ones are shown where they compare: at the settings nearest in rate. The
+    images share the budget evenly. Where the reconstructions of an image exceed its share, the low rates of
+    every curve come first: their losses are the ones to be seen.
+
+    Raises:
+        UserError: a picture cannot be read, or has another size than its row says.
+    """
+    images = _candidates(curves)
+    chosen = sorted(images, key=lambda key: -len(images[key]))[:MAX_IMAGES]
+    several = len({data for data, _ in chosen}) > 1
+    scenes: list[Scene] = []
+    for left, (data, image) in zip(range(len(chosen), 0, -1), chosen, strict=True):
+        candidates = _comparable(images[data, image])
+        row = candidates[0].row
+        crop = Crop.centre(row.width, row.height)
+        original = _webp(_originals(candidates, image)[0], row, crop)
+        fitting = _fitting(candidates, crop, budget // left - _cost(original))
+        if not fitting:
+            continue
+        budget -= sum(_cost(picture.webp) for picture in fitting) + _cost(original)
+        size = f"{row.width} × {row.height} pixels"
+        if (crop.width, crop.height) != (row.width, row.height):
+            size = f"the middle {crop.width} × {crop.height} of {size}"
+        name = f"{image} · {data}" if several else image
+        pictures = (Picture("original", "Original", size, original), *fitting)
+        scenes.append(Scene(name, crop.width, crop.height, pictures, len(candidates) - len(fitting)))
+    return scenes
+
+
+def _candidates(curves: Sequence[Curve]) -> dict[tuple[str, str], list[_Candidate]]:
+    """By data set and image, in the order of rows: every reconstruction that has an original somewhere."""
+    images: dict[tuple[str, str], list[_Candidate]] = {}
+    pairs = [(curve, point) for curve in curves for point in curve.points]
+    for index, (curve, point) in enumerate(pairs):
+        for row in point.result.rows:
+            if file := kept_picture(point.run, RECONSTRUCTIONS, row.file):
+                candidate = _Candidate(str(index), curve.label, point, row, file)
+                images.setdefault((curve.data, row.file), []).append(candidate)
+    return {key: found for key, found in images.items() if _originals(found, key[1])}
+
+
+def _originals(candidates: Sequence[_Candidate], image: str) -> list[Path]:
+    return [file for c in candidates if (file := kept_picture(c.point.run, ORIGINALS, image))]
+
+
+def _per_curve(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
+    curves: dict[str, list[_Candidate]] = {}
+    for candidate in candidates:
+        curves.setdefault(candidate.label, []).append(candidate)
+    return list(curves.values())
+
+
+def _comparable(candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """All of the learned codecs; beside them, of every classical one the nearest in rate to each."""
+    rates = [candidate.row.bpp for candidate in candidates if candidate.point.result.codec.learned]
+    if not rates:
+        return list(candidates)
+    nearest = {
+        min(group, key=lambda candidate: abs(candidate.row.bpp - rate)).key
+        for group in _per_curve(candidates)
+        for rate in rates
+    }
+    return [
+        candidate
+        for candidate in candidates
+        if candidate.point.result.codec.learned or candidate.key in nearest
+    ]
+
+
+def _fitting(candidates: Sequence[_Candidate], crop: Crop, budget: int) -> list[Picture]:
+    low_rates_first = (c for tier in zip_longest(*_per_curve(candidates)) for c in tier if c)
+    fitting: dict[str, Picture] = {}
+    for candidate in low_rates_first:
+        picture = _picture(candidate, crop)
+        budget -= _cost(picture.webp)
+        if budget < 0:
+            break
+        fitting[picture.key] = picture
+    return [fitting[candidate.key] for candidate in candidates if candidate.key in fitting]
+
+
+def _picture(candidate: _Candidate, crop: Crop) -> Picture:
+    row = candidate.row
+    caption = f"{number(row.bpp, 4)} bpp · PSNR {number(row.psnr, 2)} dB · MS-SSIM {number(row.ms_ssim, 4)}"
+    label = f"{candidate.label}, {candidate.point.result.codec.setting}"
+    return Picture(candidate.key, label, caption, _webp(candidate.file, row, crop))
+
+
+def _webp(file: Path, row: Row, crop: Crop) -> bytes:
+    """A part of a picture without loss: a third smaller than as PNG, in a tenth of a second per megapixel."""
+    pixels = read_image(file)
+    if pixels.shape[:2] != (row.height, row.width):
+        raise UserError(
+            f"{file} has {pixels.shape[1]}x{pixels.shape[0]} pixels where {RESULT_FILE} says {row.width}x"
+            f"{row.height}; evaluate the run again."
+        )
+    stream = io.BytesIO()
+    Image.fromarray(crop.of(pixels)).save(stream, "WEBP", lossless=True, method=2, quality=50)
+    return stream.getvalue()
+
+
+def _cost(webp: bytes) -> int:
+    return len(webp) * 4 // 3 + 32

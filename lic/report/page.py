@@ -1,0 +1,206 @@
+"""``report.html``: one file that shows what was measured, on any machine, without a network."""
+
+import base64
+import json
+import math
+import zlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import plotly.offline
+
+from lic.atomic import write_text
+from lic.evaluation.complexity import decoding_speed
+from lic.evaluation.points import (
+    ANCHOR,
+    BDRate,
+    Curve,
+    Point,
+    bd_rates,
+    collect,
+    collect_failures,
+    curves,
+    number,
+    relative,
+)
+from lic.report.crops import SIDE
+from lic.report.figures import AXES, colours, rd_figure
+from lic.report.gallery import Scene, gallery
+from lic.report.speed import speed_of
+
+QUALITY_NAMES = {"psnr": "PSNR", "ms_ssim_db": "MS-SSIM"}
+MAX_NAMES, MAX_NAME = 4, 20
+"""Of a title: names that it lists, and letters of each."""
+
+
+def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
+    """Write one self-contained page about all runs in or below the folders.
+
+    Every name goes through Jinja's escaping, plotly's entities or JSON with escaped angle brackets: names
+    are text. A content security policy in the page forbids any request.
+
+    Args:
+        folders: Run folders, sweep folders, or folders of them.
+        output: The HTML file; it replaces an older one at once.
+        source: What the page says of where its results are from.
+
+    Raises:
+        UserError: The folders hold no result, or a picture is not what its result says.
+    """
+    points = collect(folders)
+    all_curves = curves(points)
+    axes = [axis for axis in AXES if any(math.isfinite(point.mean[axis.measure]) for point in points)]
+    scenes = gallery(all_curves)
+    learned = [curve for curve in all_curves if curve.learned]
+    printed = any(_printed(curve) for curve in learned)
+    content = {
+        "figures": [json.loads(rd_figure(all_curves, axis).to_json()) for axis in axes],
+        "scenes": [_scene(scene) for scene in scenes],
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lic.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
+        title=_title(all_curves),
+        source=source,
+        date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+        data=_data(points),
+        points=len(points),
+        failures=[
+            {"run": relative(failure.run, output.parent), "error": failure.error}
+            for failure in collect_failures(folders)
+        ],
+        curves=[
+            _curve(curve, all_curves, colour, output.parent)
+            for curve, colour in zip(all_curves, colours(all_curves), strict=True)
+        ],
+        axes=axes,
+        narrowed=0 < len(learned) < len(all_curves),
+        costs=[
+            {"label": curve.label, "colour": colour, "cells": _costs(curve, printed)}
+            for curve, colour in zip(learned, colours(learned), strict=True)
+        ],
+        printed=printed,
+        scenes=scenes,
+        side=SIDE,
+        shown=sum(len(scene.pictures) - 1 for scene in scenes),
+        left_out=sum(scene.left_out for scene in scenes),
+        content=content,
+        plotly=_base64(zlib.compress(plotly.offline.get_plotlyjs().encode(), 9)),
+    )
+    write_text(output, page)
+
+
+def _title(all_curves: Sequence[Curve]) -> str:
+    """What is compared, on which images, in how many points."""
+    models = (c.points[0].result.codec.model if c.learned else c.name for c in all_curves)
+    data = {curve.data for curve in all_curves}
+    images = _listed(data) if len(data) == 1 else f"{len(data)} sets of images"
+    points = sum(len(curve.points) for curve in all_curves)
+    return f"{_listed(models)} on {images}: {points} point{'s'[: points > 1]}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    short = [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in dict.fromkeys(names)]
+    if len(short) > MAX_NAMES:
+        short[MAX_NAMES - 1 :] = [f"{len(short) - MAX_NAMES + 1} more"]
+    return " and ".join(filter(None, [", ".join(short[:-1]), short[-1]]))
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _data(points: Sequence[Point]) -> list[str]:
+    images: dict[str, int] = {}
+    for point in points:
+        images[point.result.data] = max(images.get(point.result.data, 0), len(point.result.rows))
+    return [f"{data}, {count} image{'s'[: count > 1]}" for data, count in images.items()]
+
+
+def _curve(curve: Curve, all_curves: Sequence[Curve], colour: str, start: Path) -> dict[str, Any]:
+    return {
+        "label": curve.label,
+        "colour": colour,
+        "learned": curve.learned,
+        "bd_rate": _bd_text(curve, bd_rates(curve, all_curves)),
+        "rows": [_cells(point, start) for point in curve.points],
+    }
+
+
+def _bd_text(curve: Curve, rates: dict[str, BDRate] | None) -> str:
+    if curve.name == ANCHOR:
+        return "the reference of the BD-rates"
+    if rates is None:
+        return f"no BD-rate: {ANCHOR} was not measured on this data"
+    if len(curve.points) < 2:
+        return "no BD-rate: one point is no curve"
+    return f"BD-rate against {ANCHOR}: " + ", ".join(
+        f"{number(rate.percent, 1, signed=True, unit=' %')} on {QUALITY_NAMES[name]} "
+        f"({number(rate.interval[0], 1)} to {number(rate.interval[1], 1)} dB)"
+        if rate.interval
+        else f"no overlap on {QUALITY_NAMES[name]}"
+        for name, rate in rates.items()
+    )
+
+
+def _scene(scene: Scene) -> dict[str, Any]:
+    pictures = [
+        {
+            "key": picture.key,
+            "label": picture.label,
+            "caption": picture.caption,
+            "src": "data:image/webp;base64," + _base64(picture.webp),
+        }
+        for picture in scene.pictures
+    ]
+    return {"name": scene.name, "width": scene.width, "height": scene.height, "pictures": pictures}
+
+
+def _cells(point: Point, start: Path) -> list[str]:
+    codec, mean = point.result.codec, point.mean
+    return [
+        codec.setting,
+        number(mean["bpp"], 4),
+        number(mean["estimated_bpp"], 4),
+        number(point.gap_percent, 2, signed=True, unit=" %"),
+        number(mean["psnr"], 2),
+        number(mean["psnr_pooled"], 2),
+        number(mean["ms_ssim"], 4),
+        number(mean["ms_ssim_db"], 2),
+        _thousands(codec.parameters),
+        number(mean["encode_s"], 3),
+        number(mean["decode_s"], 3),
+        relative(point.run, start),
+    ]
+
+
+def _costs(curve: Curve, printed: bool) -> list[str]:
+    codec, speed = curve.points[0].result.codec, speed_of(curve)
+    return [
+        _thousands(codec.parameters),
+        number(codec.macs / 1000 if codec.macs else math.nan, 1),
+        ", ".join(map(str, speed.threads)) or "–",
+        number(speed.analysis, 2),
+        number(speed.synthesis, 2),
+        number(speed.encode, 2),
+        number(speed.decode, 2),
+        number(speed.set_s, 2),
+        *([number(_printed(curve) or math.nan, 2)] if printed else []),
+    ]
+
+
+def _printed(curve: Curve) -> float | None:
+    """Images per second that the paper of its network says to decode."""
+    return decoding_speed(curve.name.partition(" (")[0])
+
+
+def _thousands(count: int | None) -> str:
+    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if count else "–"

@@ -1,0 +1,73 @@
+"""What a finished run or sweep leaves for people: classical codecs beside it, rd.csv, report.html."""
+
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+
+from filelock import FileLock
+
+from lic.console import Console
+from lic.data import ImageSet
+from lic.evaluation.evaluate import CLASSICAL, evaluate_classical
+from lic.evaluation.points import collect, table, write_rd_csv
+from lic.evaluation.result import RESULT_FILE, Result
+from lic.report.page import write_report
+
+RD_FILE, REPORT_FILE = "rd.csv", "report.html"
+
+
+def summarize(folder: Path, wandb_project: str | None = None) -> Path:
+    """Write the folder's ``rd.csv`` and ``report.html`` and print its points; the report's path.
+
+    Args:
+        folder: a run, a sweep, or any folder above some.
+        wandb_project: also record the points as a W&B run of this project.
+
+    Raises:
+        UserError: there is no result below ``folder``.
+    """
+    points = collect([folder])
+    classical = folder / CLASSICAL
+    write_rd_csv(folder / RD_FILE, [point for point in points if classical not in point.run.parents])
+    if beside := [point for point in points if classical in point.run.parents]:
+        write_rd_csv(classical / RD_FILE, beside)
+    report = folder / REPORT_FILE
+    write_report([folder], report, source=folder.resolve().name)
+    console = Console()
+    console.print(table(points))
+    console.print(f"Points: {folder / RD_FILE}\nReport: {report}", soft_wrap=True)
+    if wandb_project:
+        from lic.report.sweep_run import log_sweep  # only where W&B is wanted
+
+        log_sweep(folder, points, wandb_project)
+    return report
+
+
+def add_classical(folder: Path, names: Iterable[str], images: ImageSet, beside: Result) -> None:
+    """Measure classical codecs on the images that ``beside`` was measured on, for the report of ``folder``.
+
+    The jobs of a sweep share its folder and may run at the same time: one measures, and the others wait and
+    find it done. What an interrupted one left out is measured by the next.
+
+    Args:
+        folder: of a run or of a sweep.
+        names: see `lic.codecs.classical.classical_codecs`.
+        images: the test set.
+        beside: a result on it.
+    """
+    wanted = tuple(names)
+    if not wanted:
+        return
+    classical = folder / CLASSICAL
+    classical.mkdir(parents=True, exist_ok=True)
+    with FileLock(classical / ".lock"):
+        place = _place(classical, beside)
+        for name in wanted:
+            evaluate_classical(name, images, place, beside.data, again=False)
+
+
+def _place(classical: Path, beside: Result) -> Path:
+    """The folder of a set of images, named after it; sets of one name get numbers."""
+    places = (classical / (beside.data if n == 1 else f"{beside.data}-{n}") for n in count(1))
+    known = ((place, next(place.glob(f"*/{RESULT_FILE}"), None)) for place in places)
+    return next(place for place, file in known if file is None or Result.load(file).images == beside.images)

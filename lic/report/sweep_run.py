@@ -1,0 +1,90 @@
+"""The one W&B run that sums up a sweep."""
+
+import math
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from lic.evaluation.points import Curve, Point, curves
+from lic.report.figures import AXES, rd_figure
+from lic.report.gallery import Scene, gallery
+from lic.tracking import start_run
+
+MAX_IMAGES = 2
+
+
+def log_sweep(folder: Path, points: Sequence[Point], project: str) -> None:
+    """Record a whole sweep as one W&B run beside those of its jobs.
+
+    The run (job type "rd-summary", its group the name of the sweep's folder, as for the jobs) holds the
+    table of all points, each quality against the rate as W&B's own line series and as an interactive
+    figure, and a few reconstructions. Its files land in ``folder``. It is finished whatever happens.
+
+    Args:
+        folder: The sweep's folder.
+        points: Its points, at least one.
+        project: The W&B project of the jobs' runs.
+    """
+    import wandb
+
+    all_curves = curves(points)
+    name = folder.resolve().name
+    run = start_run(folder, project=project, name=f"{name} (R-D)", group=name, job_type="rd-summary")
+    exit_code = 1
+    try:
+        run.log({"rd/table": _table(all_curves)})
+        for axis in AXES:
+            run.log({f"rd/{axis.measure}": _line_series(all_curves, axis.measure, axis.title)})
+            run.log({f"rd/{axis.measure}_figure": wandb.Plotly(rd_figure(all_curves, axis))})
+        for i, scene in enumerate(gallery(all_curves)[:MAX_IMAGES], 1):
+            run.log({f"rd/image_{i}": _images(scene)})
+        exit_code = 0
+    finally:
+        run.finish(exit_code=exit_code)
+
+
+def _table(all_curves: Sequence[Curve]) -> Any:
+    import wandb
+
+    measures = ["bpp", "estimated_bpp", "psnr", "ms_ssim", "ms_ssim_db", "encode_s", "decode_s"]
+    table = wandb.Table(columns=["curve", "setting", "lambda", "data", "images", *measures])
+    for curve in all_curves:
+        for point in curve.points:
+            codec, result = point.result.codec, point.result
+            numbers = (point.mean[name] for name in measures)
+            table.add_data(
+                curve.label,
+                codec.setting,
+                codec.lmbda,
+                result.data,
+                len(result.rows),
+                *(number if math.isfinite(number) else None for number in numbers),
+            )
+    return table
+
+
+def _line_series(all_curves: Sequence[Curve], measure: str, title: str) -> Any:
+    import wandb
+
+    drawn = [[p for p in curve.points if math.isfinite(p.mean[measure])] for curve in all_curves]
+    return wandb.plot.line_series(
+        xs=[[point.mean["bpp"] for point in points] for points in drawn],
+        ys=[[point.mean[measure] for point in points] for points in drawn],
+        keys=[curve.label for curve in all_curves],
+        title=f"{title} against bits per pixel",
+        xname="bits per pixel",
+    )
+
+
+def _images(scene: Scene) -> list[Any]:
+    import wandb
+
+    return [
+        wandb.Image(
+            Image.open(BytesIO(picture.webp)), caption=f"{scene.name}: {picture.label}, {picture.caption}"
+        )
+        for picture in scene.pictures
+    ]

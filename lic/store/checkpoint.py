@@ -1,0 +1,133 @@
+"""What a training leaves for coding and for its continuation. Nothing found in a checkpoint is executed."""
+
+import logging
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lic.errors import UserError, naming_file
+from lic.models import CompressionModel, describe_model, net_weights
+from lic.store.description import Description, model_options
+from lic.store.rebuild import rebuild_net
+
+_log = logging.getLogger(__name__)
+CHECKPOINTS = "checkpoints"
+_KEPT = ("model", "lambda", "distortion", "optimizer", "ema", "seed", "trainer.precision")
+
+
+def find_model(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "last")) -> Path:
+    """The file that holds the model: ``path`` itself, or the first of the checkpoints ``names`` of a run.
+
+    Whoever reads the file finds out whether it is a checkpoint or a model file.
+
+    Raises:
+        UserError: there is none.
+    """
+    given = Path(path)
+    if given.is_file():
+        return given
+    if not given.exists():
+        raise UserError(f"{given} does not exist; give the folder of a run, a checkpoint or a model file.")
+    for name in names:
+        if (candidate := given / CHECKPOINTS / f"{name}.ckpt").is_file():
+            return candidate
+    runs = sorted(p.parent.parent.name for p in given.glob(f"*/{CHECKPOINTS}/{names[0]}.ckpt"))
+    hint = f"give one of its runs: {', '.join(runs)}" if runs else "give the folder of a run that has one"
+    raise UserError(f"{given} has no {CHECKPOINTS}/{names[0]}.ckpt; {hint}.")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's plain containers, by the safe loader, on the CPU.
+
+    Raises:
+        UserError: the file is not a checkpoint of lic.
+    """
+    try:
+        _check_archive(path)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(checkpoint, dict):
+            raise TypeError("no dictionary")
+        config, _ = checkpoint["hyper_parameters"]["config"], net_weights(checkpoint)
+    except Exception as error:  # the safe loader raises whatever its input provokes
+        raise UserError(
+            f"{path} is not a readable checkpoint of lic; give a .ckpt file of a run, or a .lic-model."
+        ) from error
+    with naming_file(path):
+        Description.parse(config)
+    return checkpoint
+
+
+def net_of(file: Path, checkpoint: Mapping[str, Any]) -> tuple[CompressionModel, Description]:
+    """The network, on the CPU, that ``file`` with the content ``checkpoint`` holds, and what it is.
+
+    Raises:
+        UserError: the parts do not fit each other.
+    """
+    with naming_file(file):
+        description = Description.parse(checkpoint["hyper_parameters"]["config"])
+        weights, tables = net_weights(checkpoint), checkpoint.get("entropy_tables", {})
+        return rebuild_net(description, weights, tables, file.stat().st_size), description
+
+
+def setting(config: Any, key: str) -> Any:
+    """The value at a dotted key of a configuration, None where it has none."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, Mapping) else None
+    return config
+
+
+def first_readable(files: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
+    """The first of ``files`` that can be read and its content; a warning names those before it.
+
+    Raises:
+        UserError: none can.
+    """
+    *earlier, last = files
+    for file in earlier:
+        try:
+            return file, read_checkpoint(file)
+        except UserError as error:
+            _log.warning("%s", error)
+    return last, read_checkpoint(last)
+
+
+def check_resumable(file: Path, checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Refuse to continue the checkpoint in ``file`` with other settings, but for its length and data.
+
+    Raises:
+        UserError: a setting differs.
+    """
+    saved = checkpoint["hyper_parameters"]["config"]
+    for key in _KEPT:
+        was, now = _words(saved, key), _words(config, key)
+        if was != now:
+            raise UserError(
+                f"{file} was trained with {key} = {was}, not {now}; continue it with its own settings or "
+                "start a new run without ckpt_path."
+            )
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse archives that grow when they are read (torch writes none), or that rotted on a disk.
+
+    torch's loader looks at no checksum.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("packed")
+        if archive.testzip():
+            raise ValueError("damaged")
+
+
+def _words(config: Mapping[str, Any], key: str) -> str:
+    """A setting of a run as people write it."""
+    if key == "model":
+        return describe_model(**model_options(config))
+    value = setting(config, key)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {item}" for name, item in value.items())
+    return str(value)

@@ -1,0 +1,63 @@
+"""Names of sweeps, of their jobs' folders, and of the curves that their results lie on.
+
+Light on purpose: Hydra needs them to compose a configuration, before anything heavy is loaded.
+"""
+
+import hashlib
+import re
+import sys
+from collections.abc import Iterable, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+
+_LONGEST_NAME = 120
+
+
+def register_resolvers() -> None:
+    """Names of folders and curves, for ``hydra.sweep.dir`` and ``hydra.sweep.subdir``.
+
+    ``${sweep_name:}`` is made of the command's overrides, so that the same command finds its folder again;
+    ``${job_name:${hydra.overrides.task},${swept_keys:}}`` of what differs between the jobs. What depends on
+    the command is looked up once, in the process that starts the sweep; Hydra hands it on to the jobs.
+    """
+    OmegaConf.register_new_resolver("sweep_name", _sweep_name, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("swept_keys", _swept_keys, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("job_name", _job_name, replace=True)
+    OmegaConf.register_new_resolver("variant", _variant, replace=True)
+
+
+def _command() -> list[Override]:
+    overrides = [a for a in sys.argv[1:] if "=" in a and not a.startswith("-")]
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    return [o for o in parsed if not o.get_key_element().lstrip("+~").startswith("hydra")]
+
+
+def _sweep_name() -> str:
+    return _folder_name(o.input_line or "" for o in _command())
+
+
+def _swept_keys() -> list[str]:
+    return [o.get_key_element() for o in _command() if o.is_sweep_override()]
+
+
+def _job_name(overrides: Sequence[str], swept: Sequence[str]) -> str:
+    """The swept overrides; all of them where a sweeper of its own varies others."""
+    return _folder_name([o for o in overrides if o.split("=")[0] in swept] or overrides)
+
+
+def _variant(overrides: Sequence[str], swept: Sequence[str]) -> str:
+    """What a sweep varies besides λ and the model, whose names curves have anyway."""
+    named = ("lambda", "model", "upsample", "distortion")
+    keys = [key for key in swept if key.split(".")[0] not in named]
+    return ", ".join(o for o in overrides if o.split("=")[0] in keys)
+
+
+def _folder_name(overrides: Iterable[str]) -> str:
+    """A folder name that needs no quoting in a shell or in a Hydra override."""
+    text = ",".join(overrides)
+    name = re.sub(r"[^\w.+-]+", "_", text.replace("=", "-")).strip("_.") or "default"
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return name

@@ -1,0 +1,67 @@
+"""What happens around the jobs of a sweep: its lock before them, its results and failures after them."""
+
+import logging
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from lic.entry import end, user_message
+from lic.errors import UserError, visible
+from lic.locking import only_writer
+from lic.status import STATUS_FILE, read_status
+
+_sweeps_lock = ExitStack()  # not kept by the callback: launchers pickle it
+
+_log = logging.getLogger(__name__)
+
+
+class SweepSummary(Callback):
+    """Before the first job: the sweep's lock, or exit with 2 where the same sweep runs already.
+
+    After the last one: ``rd.csv``, ``report.html``, a W&B run of the sweep, and the failures by name. Exits
+    with 3 if a job failed.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra in the process that starts the sweep, which keeps the lock to its end."""
+        try:
+            _sweeps_lock.enter_context(only_writer(Path(config.hydra.sweep.dir)))
+        except (UserError, OSError) as error:  # Hydra would turn it into a warning
+            end(user_message(error) or str(error))
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra in the process that started the sweep."""
+        try:
+            self._summarize(config)
+        finally:
+            _sweeps_lock.close()
+
+    def _summarize(self, config: DictConfig) -> None:
+        from lic.report.summary import summarize  # Hydra composes without torch
+
+        folder = Path(config.hydra.sweep.dir)
+        jobs = sorted(status.parent for status in folder.glob(f"*/{STATUS_FILE}"))
+        states = {job: read_status(job) for job in jobs}
+        try:
+            if any(state.get("status") == "done" for state in states.values()):
+                summarize(folder, OmegaConf.select(config, "logger.wandb.project"))
+        except Exception:  # Hydra would turn it into a warning
+            _log.exception(
+                "The jobs are done, but their summary failed; `lic report %s` tries again.", folder
+            )
+            sys.exit(1)
+        failed = {
+            job: s.get("error", "it did not finish") for job, s in states.items() if s.get("status") != "done"
+        }
+        for job_folder, error in failed.items():
+            print(visible(f"Failed: {job_folder}: {error}"), file=sys.stderr)
+        if failed:
+            print(
+                f"{len(failed)} of {len(jobs)} jobs failed; the same command runs only what is unfinished.",
+                file=sys.stderr,
+            )
+            sys.exit(3)

@@ -1,0 +1,85 @@
+"""What a training tells: loggers that end with it, a bar, and of Lightning's messages what people need."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig
+
+from lic.entry import is_main_process
+from lic.models import describe_model
+from lic.runs import in_sweep, run_folder
+from lic.store.description import model_options
+
+METRICS_FILE = "metrics.csv"
+_NOT_FOR_USERS = (
+    "Experiment logs directory .* exists",  # Hydra made the folder; an earlier metrics.csv is set aside
+    "You're resuming from a checkpoint that ended before the epoch",  # our batches are numbered by step
+    ".*isinstance\\(treespec, LeafSpec\\)",  # between Lightning and torch
+    ".*does not have many workers",
+    "Checkpoint directory .* exists and is not empty",  # the run that is being continued
+)
+
+
+def quieten() -> None:
+    """Leave what people need of Lightning's messages: warnings, once, in Hydra's format."""
+    logging.getLogger("lightning.pytorch").handlers.clear()  # Hydra's root logger prints them already
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in _NOT_FOR_USERS:
+        warnings.filterwarnings("ignore", message)
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar without the epoch: the training data never end."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return "Training"
+
+    def get_metrics(self, *args: Any) -> dict[str, Any]:
+        """The values shown beside the bar, without the logger's version number."""
+        metrics = super().get_metrics(*args)
+        metrics.pop("v_num", None)
+        return metrics
+
+
+@contextmanager
+def loggers(cfg: DictConfig, config: dict[str, Any]) -> Iterator[list[Logger]]:
+    """The chosen loggers, told the configuration and finished however the block ends.
+
+    Without ``finish``, W&B would continue one job's run in the next job of the same process.
+    """
+    folder = run_folder()
+    if not is_main_process():
+        yield []
+        return
+    _set_aside(folder / METRICS_FILE)
+    made: list[Logger] = []
+    exit_code = 1
+    try:
+        names = {"name": folder.name, "group": folder.parent.name if in_sweep() else None}
+        if not in_sweep():  # such a folder is called by its time
+            names["name"] = f"{describe_model(**model_options(config))}, λ = {config['lambda']:g}"
+        for name, node in cfg.logger.items():
+            made.append(instantiate(node, **(names if name == "wandb" else {})))
+            if name != "csv":
+                made[-1].log_hyperparams(config)
+        yield made
+        exit_code = 0
+    finally:
+        if "wandb" in cfg.logger:
+            import wandb  # half a second that other loggers need not wait
+
+            wandb.finish(exit_code=exit_code)
+
+
+def _set_aside(metrics: Path) -> None:
+    """Keep the values of an earlier part of this run: Lightning's logger deletes what it finds."""
+    if metrics.exists():
+        earlier = len(list(metrics.parent.glob("metrics.*.csv")))
+        metrics.rename(metrics.with_name(f"metrics.{earlier + 1}.csv"))

@@ -1,0 +1,132 @@
+"""Model files and streams that every later version must read as this one wrote them.
+
+Run as a script, this file writes what is missing in tests/golden; it never replaces a file. What people keep
+stays readable: when the format of model files changes, old golden files remain, and new ones come beside.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import lic
+
+# isort: split
+import numpy as np
+import pytest
+import torch
+
+from lic.atomic import write_bytes
+from lic.bitstream import Stream
+from lic.codecs.learned import LearnedCodec
+from lic.data import read_image, write_png
+from lic.data.images import Pixels
+from lic.entropy import update_tables
+from lic.models import CompressionModel, build_model
+from lic.store.description import Description
+from lic.store.load import load_codec
+from lic.store.model_file import describe_model_file, write_model
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+MODELS: dict[str, dict[str, Any]] = {
+    "baseline-1": {"name": "baseline", "kernel_size": 3, "width": 4},
+    "hyperprior-1": {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 4},
+    "scale_hyperprior-1": {"name": "scale_hyperprior", "width": 4, "bottleneck": 6},
+    "slowdic-1": {"name": "slowdic", "width": 4, "bottleneck": 6},
+}
+LATENTS = {
+    "baseline-1": "12afcb1068aebe1fea6692e04369179c9a750815890688d50acca55e3fdc81eb",
+    "hyperprior-1": "f67321f306000019ab5ac2760d0f74ac38636fdcd112f14cb2e912d4f4e855af",
+    "scale_hyperprior-1": "1e1b6da71a62a5e3dfb421d7283a9403caad4067df2d3b3ed1f287e3442b603f",
+    "slowdic-1": "4ecce6684fe09f740d5f44794f27a024d3e9315d0da72a3174793203e6014ffd",
+}
+"""SHA-256 of y_hat, float32, channel after channel: what makes a stream decodable on every machine."""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_old_model_decodes_its_old_stream(name: str) -> None:
+    codec = load_codec(GOLDEN / f"{name}.lic-model")
+    data = (GOLDEN / f"{name}.lic").read_bytes()
+    assert _latents(codec, data) == LATENTS[name]
+    decoded, expected = codec.decode(data).astype(int), read_image(GOLDEN / f"{name}.png").astype(int)
+    assert decoded.shape == expected.shape == (40, 100, 3)
+    assert np.abs(decoded - expected).max() <= 1, "floating-point sums may round otherwise, by one level"
+
+
+DECODE = """
+import hashlib, sys, lic
+from pathlib import Path
+from lic.bitstream import Stream
+from torch.backends.cpu import get_cpu_capability
+for stem in map(Path, sys.argv[1:]):
+    stream = Stream.unpack(stem.with_suffix(".lic").read_bytes())
+    y_hat = lic.load(stem.with_suffix(".lic-model")).decode_latents(stream)
+    print(hashlib.sha256(y_hat.contiguous().numpy().tobytes()).hexdigest(), get_cpu_capability())
+"""
+
+
+def test_an_old_machine_finds_the_same_latents(run_python: Any) -> None:
+    oldest = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
+    done = run_python("-c", DECODE, *(GOLDEN / name for name in MODELS), **oldest)  # importing takes longest
+    assert done.stdout.splitlines() == [f"{LATENTS[name]} DEFAULT" for name in MODELS], done.stderr
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_old_model_codes_new_images(name: str) -> None:
+    codec = lic.load(GOLDEN / f"{name}.lic-model")
+    image = _image()[:31, :17]
+    encoded = codec.encode(image)
+    assert np.array_equal(codec.decode(encoded.data), encoded.reconstruct())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_old_model_still_says_what_it_is(name: str) -> None:
+    said = {entry.name: entry.value for entry in describe_model_file(GOLDEN / f"{name}.lic-model")}
+    assert MODELS[name].items() <= said.items()
+    assert (said["version"], said["lambda"], said["distortion"], said["steps"]) == (1, 0.01, "mse", 0)
+    assert load_codec(GOLDEN / f"{name}.lic-model").info.lmbda == 0.01
+
+
+def _latents(codec: LearnedCodec, data: bytes) -> str:
+    y_hat = codec.decode_latents(Stream.unpack(data))
+    return hashlib.sha256(y_hat.contiguous().numpy().tobytes()).hexdigest()
+
+
+def _image() -> Pixels:
+    rows, columns, channels = np.mgrid[:40, :100, :3]
+    return ((9 * rows + 5 * columns + 40 * channels + rows * columns % 7) % 256).astype(np.uint8)
+
+
+def _net(options: dict[str, Any]) -> CompressionModel:
+    """A network whose weights have few digits and repeat, for git, and whose latents vary."""
+    torch.manual_seed(0)
+    net = build_model(**options)
+    with torch.no_grad():
+        for transform in (getattr(net, part) for part in ("g_a", "h_a", "h_s") if hasattr(net, part)):
+            [layer for layer in transform.children() if hasattr(layer, "weight")][-1].weight.mul_(16)
+        for name, weight in net.named_parameters():
+            if name.startswith("entropy_parameters") and len(weight) in (640, 512) and weight.ndim == 4:
+                weight.copy_(weight[:8, :8].repeat(len(weight) // 8, weight.shape[1] // 8, 1, 1))
+            weight.copy_((weight * 256).round() / 256)
+        if "gaussian_conditional.scale_table" in net.state_dict():
+            net.get_buffer("gaussian_conditional.scale_table").copy_(torch.linspace(0.11, 16, 64))
+        net.get_parameter("entropy_bottleneck.quantiles")[:, 0, 1] = torch.tensor([-0.25, 0, 0.125, 0.25])
+    update_tables(net)
+    return net
+
+
+def _write(name: str) -> None:
+    net = _net(MODELS[name])
+    description = Description(MODELS[name], 0.01, "mse", "")
+    codec = LearnedCodec(net, description.info(net))
+    encoded = codec.encode(_image())
+    write_model(GOLDEN / f"{name}.lic-model", net, description, {"steps": 0})
+    write_bytes(GOLDEN / f"{name}.lic", encoded.data)
+    write_png(GOLDEN / f"{name}.png", encoded.reconstruct())
+    print(f'LATENTS["{name}"] = "{_latents(codec, encoded.data)}"')
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for missing in MODELS:
+        if not (GOLDEN / f"{missing}.lic-model").exists():
+            _write(missing)
