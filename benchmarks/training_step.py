@@ -48,7 +48,7 @@ def compressai_steps(net: MeanScaleHyperprior, x: torch.Tensor, steps: int) -> l
 
 
 def our_steps(net: MeanScaleHyperprior, x: torch.Tensor, steps: int, bfloat16: bool) -> list[float]:
-    """Steps as `lic.training.rate_distortion.RateDistortionCodec` takes them."""
+    """Steps as `lic.training.rate_distortion.RateDistortion` takes them."""
     allocator.tune()
     net = net.to(memory_format=torch.channels_last)
     weights = [p for name, p in net.named_parameters() if not name.endswith("quantiles")]

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lic.atomic import write_text
+from lic.atomic import FULL, write_text
 from lic.foreign import read_json
 
 STATUS_FILE = "status.json"
@@ -21,5 +21,11 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 
 def write_status(folder: Path, **content: Any) -> None:
-    """Replace a folder's ``status.json``."""
-    write_text(folder / STATUS_FILE, json.dumps(content, ensure_ascii=False) + "\n")
+    """Replace a folder's ``status.json``; on a full disk in its own place, lest an old state remain."""
+    file, text = folder / STATUS_FILE, json.dumps(content, ensure_ascii=False) + "\n"
+    try:
+        write_text(file, text)
+    except OSError as error:
+        if error.errno not in FULL or file.is_symlink() or not file.is_file():
+            raise
+        file.write_text(text, "utf-8")

@@ -17,45 +17,44 @@ names.register_resolvers()
 @hydra.main(version_base="1.3", config_path=CONF, config_name="train")
 @runs.job
 def main(cfg: DictConfig) -> float:
-    """Build, train, evaluate; the best validation R-D cost."""
+    """Build, train, evaluate; the best validation cost."""
     # Imported here: torch takes seconds, and --help, tab completion and misspelt options do without it.
-    from hydra.utils import instantiate
     from lightning import seed_everything
 
     from lic.evaluation.evaluate import evaluate, some_pictures
-    from lic.precision import precision
     from lic.report.summary import add_classical, summarize
     from lic.store.load import load_codec
-    from lic.training import logs, options
+    from lic.training import build, logs
     from lic.training.callbacks import callbacks_of
-    from lic.training.rate_distortion import RateDistortionCodec
+    from lic.training.options import checked_config
     from lic.training.resuming import checkpoint_to_resume
+    from lic.training.start_from import start_from
 
     logs.quieten()
-    config = options.checked_config(cfg)
+    config = checked_config(cfg)
     seed_everything(cfg.seed, verbose=False)
     folder = runs.run_folder()
-    resume = checkpoint_to_resume(cfg, config)
-    data = options.build_data(cfg)
-    codec = RateDistortionCodec(options.build_net(cfg, config), config, **cfg.optimizer)
-    checkpoints, callbacks = callbacks_of(cfg)
-    numbers = precision(cfg.trainer.precision, cfg.trainer.accelerator)
-    trainer = instantiate(cfg.trainer, precision=numbers, logger=False, callbacks=callbacks)
+    data = build.build_data(cfg)
+    net = build.build_net(cfg, config)
+    training = build.build_training(cfg, config, net, data)
+    resume = checkpoint_to_resume(cfg, config, training.objective)
+    start_from(net, cfg.start_from, load=resume is None)
+    checkpoints, callbacks = callbacks_of(cfg, training.monitor)
+    trainer = build.build_trainer(cfg, training, callbacks)
     data.prepare_data()
 
-    with logs.loggers(cfg, config) as trainer.loggers:
-        trainer.fit(codec, data, ckpt_path=resume, weights_only=True)
+    with logs.loggers(cfg, config, training.objective) as trainer.loggers:
+        trainer.fit(training, data, ckpt_path=resume, weights_only=True)
         assert checkpoints.best_cost is not None, "the last step is always validated"
-        if trainer.is_global_zero:
-            best = load_codec(folder)
-            images = data.test_set
-            result = evaluate(best, images, folder, data.test_name, some_pictures(len(images)))
-            for logger in trainer.loggers:
-                logger.log_metrics({f"test/{name}": value for name, value in result.mean.items()})
-    if trainer.is_global_zero:
-        add_classical(runs.report_folder(), cfg.classical, images, result)
-        if not runs.in_sweep():
-            summarize(folder)
+        if not training.is_codec or not trainer.is_global_zero:
+            return checkpoints.best_cost
+        images = data.test_set
+        result = evaluate(load_codec(folder), images, folder, data.test_name, some_pictures(len(images)))
+        for logger in trainer.loggers:
+            logger.log_metrics({f"test/{name}": value for name, value in result.mean.items()})
+    add_classical(runs.report_folder(), cfg.classical, images, result)
+    if not runs.in_sweep():
+        summarize(folder)
     return checkpoints.best_cost
 
 

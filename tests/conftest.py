@@ -24,7 +24,7 @@ from lic.entropy import update_tables
 from lic.models import MODELS, CompressionModel, build_model
 from lic.training import callbacks as training_callbacks
 from lic.training.logs import quieten
-from lic.training.rate_distortion import RateDistortionCodec
+from lic.training.rate_distortion import RateDistortion
 
 torch.set_num_threads(1)
 
@@ -69,13 +69,13 @@ class PhotoFolder(Protocol):
 class MakeCodec(Protocol):
     def __call__(
         self, distortion: str = "mse", lmbda: float = 0.015, seed: int = 0, **options: Any
-    ) -> RateDistortionCodec: ...
+    ) -> RateDistortion: ...
 
 
 class Fit(Protocol):
     def __call__(
         self,
-        codec: RateDistortionCodec,
+        codec: RateDistortion,
         folder: Path,
         *callbacks: Callback,
         patch_size: int = 64,
@@ -166,13 +166,11 @@ def make_net() -> MakeNet:
 def make_codec() -> MakeCodec:
     """A codec about to be trained; a small baseline unless ``options`` of the network say otherwise."""
 
-    def make(
-        distortion: str = "mse", lmbda: float = 0.015, seed: int = 0, **options: Any
-    ) -> RateDistortionCodec:
+    def make(distortion: str = "mse", lmbda: float = 0.015, seed: int = 0, **options: Any) -> RateDistortion:
         model: dict[str, Any] = {"name": "baseline", "width": 8} | (options or {"kernel_size": 3})
-        config = {"model": model, "lambda": lmbda, "distortion": distortion, "seed": seed}
         torch.manual_seed(seed)
-        return RateDistortionCodec(build_model(**model), config)
+        config = {"model": model, "seed": seed}
+        return RateDistortion(build_model(**model), config, lmbda=lmbda, distortion=distortion, seed=seed)
 
     return make
 
@@ -191,7 +189,7 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
     """Train as train.py does, on patches of dead leaves; the checkpoints land in ``folder``."""
 
     def run(
-        codec: RateDistortionCodec,
+        codec: RateDistortion,
         folder: Path,
         *callbacks: Callback,
         patch_size: int = 64,
@@ -219,7 +217,7 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
             "checkpoint_minutes": minutes,
             "trainer": {"callbacks": [], "enable_progress_bar": True},
         }
-        own = training_callbacks.callbacks_of(OmegaConf.create(given))[1]
+        own = training_callbacks.callbacks_of(OmegaConf.create(given), codec.monitor)[1]
         lightning = Trainer(**settings | trainer, callbacks=[*([first] if first else []), *own, *callbacks])
         data = ImageData(
             train=DeadLeaves(), valid=DeadLeaves(1, patch_size), batch_size=2, patch_size=patch_size

@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 RANKS: tuple[set[str], ...] = (
     {"errors", "atomic", "allocator", "configuration", "interruption", "locking", "foreign", "console"}
-    | {"precision", "status", "_torchvision"},
+    | {"plugins", "precision", "status", "_torchvision"},
     {"layers", "entropy", "metrics", "bitstream"},
     {"models", "losses", "data"},
     {"codecs"},

@@ -8,6 +8,7 @@ import torch
 from lic.entropy import update_tables
 from lic.models import CompressionModel, build_model
 from lic.store.description import Description
+from lic.store.objective import Objective
 
 EXTREMES = (0, 1, 2, 3, 63, 127, 128, 255, 4095, 4096, 100_000, 2**20, 2**31 - 1, 2**31, 2**32, 2**40, 2**64)
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -41,7 +42,7 @@ def net_and_description(name: str) -> tuple[CompressionModel, Description]:
         if hasattr(net, "gaussian_conditional"):
             net.get_buffer("gaussian_conditional.scale_table").copy_(torch.linspace(0.11, 8, 64))
     update_tables(net)
-    return net, Description(options, 0.01, "mse", "")
+    return net, Description(options, Objective(), "")
 
 
 def mutate(rng: random.Random, data: bytes, other: bytes) -> bytes:

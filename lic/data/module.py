@@ -1,6 +1,8 @@
 """The data of a run: random training patches, whole validation images, whole test images."""
 
+import atexit
 import itertools
+import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -234,6 +236,16 @@ def _leave_signals_to_the_parent(worker: int) -> None:
     """Terminals and schedulers signal all processes at once; the parent needs this one to end its step."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
+
+
+def _end_workers() -> None:
+    """At its end the interpreter asks workers with SIGTERM, which they ignore, and then waits for them."""
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
+
+
+atexit.register(_end_workers)
 
 
 class _Endless(Iterable[Batch]):

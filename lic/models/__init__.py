@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lic import plugins
 from lic.errors import UserError
 from lic.models.autoregressive import JointAutoregressive
 from lic.models.base import CompressionModel, Forward, Size
@@ -26,11 +27,13 @@ MODELS: dict[str, type[CompressionModel]] = {
     "slowdic": JointAutoregressive,
 }
 
+_GROUP = "lic.models"  # of entry points
+
 
 def build_model(name: str, **options: Any) -> CompressionModel:
-    """The network called ``name`` in `MODELS`, made with its constructor's keywords.
+    """The network called ``name``, in `MODELS` or by an installed package, made of its keywords.
 
-    A table of names, not an import path, so that a description found in a checkpoint runs nothing else.
+    Names, not import paths, so that a description found in a checkpoint runs nothing else.
     The weights are channels-last: the convolutions then are as fast in float32 and much faster in
     bfloat16, in training and coding alike. The one operation that is unsafe in this layout has
     layers of its own, `lic.layers.StridedPointwise` and `TransposedPointwise`.
@@ -56,7 +59,9 @@ def build_model(name: str, **options: Any) -> CompressionModel:
 def describe_model(name: str, **options: Any) -> str:
     """The model's name and every option that is not its default: what reports call it."""
     defaults = {key: p.default for key, p in inspect.signature(_family(name)).parameters.items()}
-    if defaults.get("bottleneck") == defaults["width"]:  # then configurations let it follow the width
+    if (
+        "bottleneck" in defaults and defaults["bottleneck"] == defaults["width"]
+    ):  # then configurations let it follow the width
         options.setdefault("bottleneck", defaults["bottleneck"])
         defaults["bottleneck"] = options.get("width", defaults["width"])
     parts = [name]
@@ -78,9 +83,14 @@ def net_weights(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _family(name: str) -> type[CompressionModel]:
-    if name not in MODELS:
-        raise UserError(f"Unknown model {name!r}; choose one of {', '.join(MODELS)}.")
-    return MODELS[name]
+    if name in MODELS:
+        return MODELS[name]
+    if name in (others := plugins.names(_GROUP)):
+        family = plugins.load(_GROUP, name)
+        if isinstance(family, type) and issubclass(family, CompressionModel):
+            return family
+        raise UserError(f"{name}, which an installed package offers in {_GROUP}, is no CompressionModel.")
+    raise UserError(f"Unknown model {name!r}; choose one of {', '.join([*MODELS, *others])}.")
 
 
 __all__ = [

@@ -12,11 +12,12 @@ import torch
 from lic.errors import UserError, naming_file
 from lic.models import CompressionModel, describe_model, net_weights
 from lic.store.description import Description, model_options
+from lic.store.objective import Objective
 from lic.store.rebuild import rebuild_net
 
 _log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
-_KEPT = ("model", "lambda", "distortion", "optimizer", "ema", "seed", "trainer.precision")
+_KEPT = ("model", "training", "ema", "seed", "trainer.precision")
 
 
 def find_model(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "last")) -> Path:
@@ -57,7 +58,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} is not a readable checkpoint of lic; give a .ckpt file of a run, or a .lic-model."
         ) from error
     with naming_file(path):
-        Description.parse(config)
+        Description.parse(config, checkpoint.get("objective"))
     return checkpoint
 
 
@@ -68,7 +69,7 @@ def net_of(file: Path, checkpoint: Mapping[str, Any]) -> tuple[CompressionModel,
         UserError: the parts do not fit each other.
     """
     with naming_file(file):
-        description = Description.parse(checkpoint["hyper_parameters"]["config"])
+        description = Description.parse(checkpoint["hyper_parameters"]["config"], checkpoint["objective"])
         weights, tables = net_weights(checkpoint), checkpoint.get("entropy_tables", {})
         return rebuild_net(description, weights, tables, file.stat().st_size), description
 
@@ -95,13 +96,20 @@ def first_readable(files: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
     return last, read_checkpoint(last)
 
 
-def check_resumable(file: Path, checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+def check_resumable(
+    file: Path, checkpoint: Mapping[str, Any], config: Mapping[str, Any], objective: Objective
+) -> None:
     """Refuse to continue the checkpoint in ``file`` with other settings, but for its length and data.
 
     Raises:
         UserError: a setting differs.
     """
-    saved = checkpoint["hyper_parameters"]["config"]
+    saved, trained_for = checkpoint["hyper_parameters"]["config"], Objective.parse(checkpoint["objective"])
+    if trained_for != objective:
+        raise UserError(
+            f"{file} was trained for {trained_for}, not {objective}; continue it with its own settings or "
+            "start a new run without ckpt_path."
+        )
     for key in _KEPT:
         was, now = _words(saved, key), _words(config, key)
         if was != now:

@@ -6,17 +6,8 @@ from typing import Any
 
 from lic.codecs.base import CodecInfo
 from lic.errors import UserError
-from lic.losses import check_distortion, check_lambda
 from lic.models import CompressionModel, describe_model
-
-_LONGEST_TEXT = 1000
-
-
-def is_plain(value: object) -> bool:
-    """Whether people can be shown a value as it is: a number, or text without control characters."""
-    if isinstance(value, str):
-        return value.isprintable() and len(value) <= _LONGEST_TEXT
-    return value is None or (isinstance(value, int | float) and abs(value) < 1e18)
+from lic.store.objective import Objective, is_plain
 
 
 def model_options(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,47 +23,44 @@ class Description:
     """
 
     model: dict[str, Any]
-    lmbda: float
-    distortion: str
+    objective: Objective
     variant: str
 
     @classmethod
-    def parse(cls, source: Any) -> "Description":
+    def parse(cls, source: Any, objective: Any) -> "Description":
         """Read it from a run's configuration, or from what `plain` gave.
 
+        Args:
+            source: has ``model`` and perhaps ``variant``.
+            objective: what `Objective.parse` reads.
+
         Raises:
-            UserError: it has something else than plain values, or lacks some.
+            UserError: they have something else than plain values, or lack some.
         """
         try:
-            model = model_options(source)
-            lmbda, distortion, variant = source["lambda"], source["distortion"], source.get("variant") or ""
-            values = [*model, *model.values(), lmbda, distortion, variant]
-            texts = [*model, model["name"], distortion, variant]
+            model, variant = model_options(source), source.get("variant") or ""
+            texts = [*model, model["name"], variant]
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError("It does not describe its model.") from error
+        values = [*model, *model.values(), variant]
         if not all(map(is_plain, values)) or not all(isinstance(text, str) for text in texts):
             raise UserError("It does not describe its model.")
-        return cls(model, check_lambda(lmbda), check_distortion(distortion), variant)
+        return cls(model, Objective.parse(objective), variant)
 
     def plain(self) -> dict[str, Any]:
-        """What `parse` reads, for JSON."""
-        return {
-            "model": self.model,
-            "lambda": self.lmbda,
-            "distortion": self.distortion,
-            "variant": self.variant,
-        }
+        """What `parse` reads, for JSON; the objective is among it."""
+        return {"model": self.model, "objective": self.objective.plain(), "variant": self.variant}
 
     def info(self, net: CompressionModel) -> CodecInfo:
         """What reports call the codec."""
-        variant = f", {self.variant}" if self.variant else ""  # makes another curve
+        others = ", ".join(filter(None, [self.objective.curve, self.variant]))  # make another curve
         return CodecInfo(
-            curve=f"{describe_model(**self.model)} ({self.distortion}{variant})",
-            setting=f"λ = {self.lmbda:g}",
+            curve=describe_model(**self.model) + (f" ({others})" if others else ""),
+            setting=self.objective.setting,
             learned=True,
             model=self.model["name"],
             upsample=self.model.get("upsample"),
-            lmbda=self.lmbda,
-            distortion=self.distortion,
+            lmbda=self.objective.values.get("lambda"),  # type: ignore[arg-type]
+            distortion=self.objective.values.get("distortion"),  # type: ignore[arg-type]
             parameters=sum(p.numel() for p in net.parameters()),
         )

@@ -27,10 +27,11 @@ from lic.models import CompressionModel
 from lic.status import read_status
 from lic.store import MODEL_SUFFIX
 from lic.store.checkpoint import find_model, net_of, read_checkpoint, setting
-from lic.store.description import Description, is_plain
+from lic.store.description import Description
+from lic.store.objective import Objective, is_plain
 from lic.store.rebuild import rebuild_net
 
-VERSION = 1
+VERSION = 2
 _KEY = "lic-model"  # of the JSON among safetensors' metadata
 _LENGTH_BYTES = 8  # at the beginning, of the header that follows
 _LARGEST_HEADER = 1 << 20
@@ -38,7 +39,7 @@ _RESULT_FILE = "test.json"
 _DAMAGED = "It is not a model file of lic, or damaged; fetch or export it again."
 _MEANINGS = {
     "steps": "of training",
-    "validation_cost": "J = λ·D + R of the validation images at that step",
+    "validation_cost": "what the training monitored, of the validation images",
     "data": "what it was trained on",
     "seed": "of the training",
     "ema": "decay of the average that the weights are; none where they are the last step's",
@@ -112,11 +113,13 @@ def describe_model_file(source: str | os.PathLike[str]) -> list[Entry]:
     file = find_model(source)
     net, description, training = _read_any(file)
     return [
-        *([Entry("version", "of the format", VERSION)] if is_model_file(file) else []),
+        *([Entry("version", "of the format", _read_content(file)["version"])] if is_model_file(file) else []),
         Entry("fingerprint", "names the model in its streams", fingerprint(net).hex()),
         *(Entry(key, "option of the model", _printable(value)) for key, value in description.model.items()),
-        Entry("lambda", "weight of the distortion", description.lmbda),
-        Entry("distortion", "what it was trained for", description.distortion),
+        *(
+            Entry(key, "of what it was trained for", value)
+            for key, value in description.objective.values.items()
+        ),
         *(Entry(key, _MEANINGS.get(key, ""), _printable(value)) for key, value in training.items()),
     ]
 
@@ -131,7 +134,7 @@ def _read_any(file: Path) -> tuple[CompressionModel, Description, Mapping[str, A
 def _read_model(path: Path) -> tuple[CompressionModel, Description, Mapping[str, Any]]:
     with naming_file(path):
         content = _read_content(path)
-        description = Description.parse(content)
+        description = Description.parse(content, content.get("objective"))
         parts: dict[str, dict[str, Tensor]] = {"weights": {}, "tables": {}}
         for key, tensor in _read_tensors(path):
             part, _, name = key.partition(".")
@@ -196,6 +199,12 @@ def _read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
         raise UserError(_DAMAGED) from error
 
 
+def _objective_of_version_1(lmbda: float, distortion: str) -> dict[str, Any]:
+    """What files said before there were other trainings than for λ·D + R."""
+    values: dict[str, float | int | str] = {"lambda": float(lmbda), "distortion": str(distortion)}
+    return Objective(values, f"λ = {lmbda:g}", distortion).plain()
+
+
 def _read_content(path: Path) -> dict[str, Any]:
     """The JSON text of a model file, and that it has what every version-1 file has."""
     try:
@@ -207,7 +216,9 @@ def _read_content(path: Path) -> dict[str, Any]:
             content = json.loads(file.metadata()[_KEY])
         if not isinstance(number := content["version"], int):
             raise ValueError("no version")
-        if number == VERSION:
+        if number == 1:
+            content["objective"] = _objective_of_version_1(content["lambda"], content["distortion"])
+        if number in (1, VERSION):
             texts, values = [content["fingerprint"], *content["training"]], content["training"].values()
             if not all(isinstance(text, str) for text in texts) or not all(map(is_plain, [*texts, *values])):
                 raise ValueError("not plain")

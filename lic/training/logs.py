@@ -16,6 +16,7 @@ from lic.entry import is_main_process
 from lic.models import describe_model
 from lic.runs import in_sweep, run_folder
 from lic.store.description import model_options
+from lic.store.objective import Objective
 
 METRICS_FILE = "metrics.csv"
 _NOT_FOR_USERS = (
@@ -49,7 +50,7 @@ class ProgressBar(RichProgressBar):
 
 
 @contextmanager
-def loggers(cfg: DictConfig, config: dict[str, Any]) -> Iterator[list[Logger]]:
+def loggers(cfg: DictConfig, config: dict[str, Any], objective: Objective) -> Iterator[list[Logger]]:
     """The chosen loggers, told the configuration and finished however the block ends.
 
     Without ``finish``, W&B would continue one job's run in the next job of the same process.
@@ -64,9 +65,10 @@ def loggers(cfg: DictConfig, config: dict[str, Any]) -> Iterator[list[Logger]]:
     try:
         names = {"name": folder.name, "group": folder.parent.name if in_sweep() else None}
         if not in_sweep():  # such a folder is called by its time
-            names["name"] = f"{describe_model(**model_options(config))}, λ = {config['lambda']:g}"
+            names["name"] = f"{describe_model(**model_options(config))}, {objective.setting}"
         for name, node in cfg.logger.items():
-            made.append(instantiate(node, **(names if name == "wandb" else {})))
+            own = {key: value for key, value in names.items() if key not in node} if name == "wandb" else {}
+            made.append(instantiate(node, **own))
             if name != "csv":
                 made[-1].log_hyperparams(config)
         yield made

@@ -1,27 +1,20 @@
 """What a training is asked for: everything is refused here that would otherwise be found out after hours."""
 
 import inspect
-import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from lic.codecs.classical import classical_codecs
-from lic.data import ImageData
+from lic.configuration import CONF
 from lic.errors import UserError
-from lic.layers import padded_size
-from lic.losses import check_distortion, check_lambda, lambda_warning
-from lic.metrics.quality import MS_SSIM_MIN_SIDE
-from lic.models import CompressionModel
-from lic.models.thumbnail import start_as_thumbnail
 from lic.precision import PRECISIONS
 from lic.runs import in_sweep
-from lic.store.description import Description
-from lic.training.rate_distortion import RateDistortionCodec
 
 _WHOLE_NUMBERS = {
     "seed": 0,
@@ -34,10 +27,7 @@ _WHOLE_NUMBERS = {
     "data.patch_size": 1,
     "data.num_workers": 0,
 }
-_KEYS = {
-    *("model", "upsample", "data", "trainer", "optimizer", "logger", "lambda", "distortion"),
-    *("seed", "ema", "ckpt_path", "checkpoint_minutes", "classical", "start", "variant"),
-}
+_INTERPOLATED = re.compile(r"\$\{([\w.]+)\}")
 
 _NOT_FOR_TRAINER = {
     "fast_dev_run": "trainer=debug takes a few steps that touch everything",
@@ -46,8 +36,6 @@ _NOT_FOR_TRAINER = {
     "gradient_clip_algorithm": "give optimizer.clip_norm",
     "barebones": "logger=none leaves out what costs time",
 }
-
-_log = logging.getLogger(__name__)
 
 
 def checked_config(cfg: DictConfig) -> dict[str, Any]:
@@ -58,25 +46,18 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: a choice that is unknown or impossible.
     """
-    step_sizes = set(inspect.signature(RateDistortionCodec).parameters)
-    if unknown := set(cfg) - _KEYS | {f"optimizer.{key}" for key in set(cfg.optimizer) - step_sizes}:
-        raise UserError(f"Unknown option {', '.join(map(str, sorted(unknown)))}; see --help.")
+    if unknown := _unused(cfg):
+        raise UserError(f"Unknown option {', '.join(unknown)}; see --help.")
     for key, low in _WHOLE_NUMBERS.items():
         value = OmegaConf.select(cfg, key)
         if isinstance(value, float) and value.is_integer():  # 1e6
             value = int(value)
             OmegaConf.update(cfg, key, value)
-        if value is not None and (type(value) is not int or not low <= value < 2**32):
+        if value is None and key == "trainer.limit_val_batches":  # all images
+            continue
+        if type(value) is not int or not low <= value < 2**32:
             raise UserError(f"{key} must be a whole number from {low} on, not {value!r}.")
     _check_trainer(cfg.trainer)
-    lmbda, distortion = check_lambda(cfg["lambda"]), check_distortion(cfg.distortion)
-    if warning := lambda_warning(lmbda, distortion):
-        _log.warning(warning)
-    if distortion == "ms_ssim" and cfg.data.patch_size < MS_SSIM_MIN_SIDE:
-        raise UserError(
-            f"MS-SSIM needs patches of at least {MS_SSIM_MIN_SIDE} pixels a side, not {cfg.data.patch_size}; "
-            "give a larger data.patch_size or distortion=mse."
-        )
     for name in cfg.classical:
         classical_codecs(name)
     if cfg.trainer.precision not in PRECISIONS:
@@ -99,6 +80,23 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
 
 
+def _unused(cfg: DictConfig) -> list[str]:
+    """Options that neither train.yaml has nor the chosen model and training take."""
+    file = OmegaConf.load(Path(CONF) / "train.yaml")
+    groups = {str(name) for entry in file.defaults if OmegaConf.is_dict(entry) for name in entry}
+    taken = {*map(str, file), *groups}
+    for node in (cfg.training, cfg.model):
+        taken.update(_INTERPOLATED.findall(str(OmegaConf.to_container(node, resolve=False))))
+    return sorted(key for key in _options(cfg) if taken.isdisjoint((key, key.partition(".")[0])))
+
+
+def _options(cfg: DictConfig) -> Iterator[str]:
+    """The keys at the top, and of those that hold others theirs ("optimizer.lr")."""
+    for key in map(str, cfg):
+        inner = OmegaConf.to_container(cfg, resolve=False)[key]  # type: ignore[index, call-overload]
+        yield from (f"{key}.{name}" for name in inner) if isinstance(inner, dict) and inner else [key]
+
+
 def _check_trainer(trainer: DictConfig) -> None:
     """Refuse options of Lightning's that do not exist, that would be ignored, or that leave no codec."""
     known = set(inspect.signature(Trainer).parameters) | {"_target_"}
@@ -111,51 +109,4 @@ def _check_trainer(trainer: DictConfig) -> None:
         raise UserError(
             f"trainer.val_check_interval={trainer.val_check_interval} counts batches, and a step has "
             f"{trainer.accumulate_grad_batches} of them; give a multiple."
-        )
-
-
-def build_data(cfg: DictConfig) -> ImageData:
-    """The data module, with test images.
-
-    Raises:
-        UserError: it is something else, or has none.
-    """
-    data = instantiate(cfg.data)
-    if not isinstance(data, ImageData):
-        raise UserError(f"data must be an ImageData (see conf/data/), not a {type(data).__name__}.")
-    _ = data.test_set  # a missing test set is found out before the training, not after
-    return data
-
-
-def build_net(cfg: DictConfig, config: Mapping[str, Any]) -> CompressionModel:
-    """The network, of which a checkpoint can name what rebuilds it.
-
-    Raises:
-        UserError: it is not one of lic's, or patches do not fit it.
-    """
-    net = instantiate(cfg.model)
-    if not isinstance(net, CompressionModel) or not net.architecture:
-        raise UserError(
-            f"model._target_={cfg.model.get('_target_')} makes a {type(net).__name__}, which a checkpoint of "
-            "lic could not describe; add it to lic.models.MODELS and let lic.models.build_model make it."
-        )
-    Description.parse(config)
-    _check_patches(net, cfg.data.patch_size)
-    if cfg.start == "thumbnail":
-        start_as_thumbnail(net)
-    return net
-
-
-def _check_patches(net: CompressionModel, patch_size: int) -> None:
-    """Refuse patches that a net with ``pixel_unshuffle`` would pad: it would learn to code the padding.
-
-    A family's own multiple is not asked for: the images of CIFAR-10 are smaller.
-    """
-    multiple = net.downsampling
-    if multiple > type(net).downsampling and patch_size % multiple:
-        fitting = padded_size((patch_size, patch_size), multiple)[0]
-        raise UserError(
-            f"With its model.pixel_unshuffle, the model codes squares of {multiple} pixels, and patches of "
-            f"{patch_size} are no multiple of that; give data.patch_size={fitting} or a smaller "
-            "model.pixel_unshuffle."
         )

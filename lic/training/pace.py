@@ -7,7 +7,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from lic.data.module import Batch, ImageData
-from lic.training.rate_distortion import RateDistortionCodec
+from lic.training.base import Training
 
 _ENOUGH = 2.0  # seconds; a faster first pass is mostly warming up, and a second one is timed
 
@@ -25,7 +25,8 @@ class Pace(Callback):
         seconds = self._step(trainer, pl_module)
         if seconds < _ENOUGH:
             seconds = self._step(trainer, pl_module)
-        seconds *= trainer.accumulate_grad_batches
+        assert isinstance(pl_module, Training)
+        seconds *= pl_module.batches_per_step
         _log.info(
             "Training: %s steps of about %.2g s, %s in all and validations besides. Shorter with a smaller "
             "trainer.max_steps, model.width or data.patch_size, or with trainer=gpu. Ctrl-C saves and ends.",
@@ -36,14 +37,12 @@ class Pace(Callback):
 
     def _step(self, trainer: Trainer, module: LightningModule) -> float:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, ImageData) and isinstance(module, RateDistortionCodec)
+        assert isinstance(data, ImageData) and isinstance(module, Training)
         shape = (data.batch_size, 3, data.patch_size, data.patch_size)
         batch = Batch(torch.full(shape, 128, dtype=torch.uint8, device=module.device), 0)
         start = time.perf_counter()
         with trainer.precision_plugin.train_step_context():
-            loss = module.loss(batch)[0]
-        loss.backward()
-        module.zero_grad()
+            module.rehearse(batch)
         if module.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - start

@@ -1,27 +1,28 @@
 """Trains a codec for J = λ·D + R: every network whose rate is the likelihood of its latents."""
 
-import copy
+import logging
 import math
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from lic.data import to_float, to_uint8
-from lic.data.module import Batch
-from lic.entropy import is_quantile, own_noise, quantile_loss, tables, update_tables
+from lic.data.module import Batch, ImageData
+from lic.entropy import is_quantile, own_noise, quantile_loss
 from lic.errors import UserError
 from lic.layers import crop, pad
-from lic.losses import DISTORTIONS, check_distortion, check_lambda, rd_cost
-from lic.metrics.quality import psnr
-from lic.models import CompressionModel, Forward, net_weights
+from lic.losses import DISTORTIONS, check_distortion, check_lambda, lambda_warning, rd_cost
+from lic.metrics.quality import MS_SSIM_MIN_SIDE, psnr
+from lic.models import CompressionModel, Forward
+from lic.store.objective import Objective
+from lic.training.base import Training, check_number
 
-_FINAL_SHARE = 0.04  # of the steps run at the final learning rate; the paper's 80k of 2M
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,8 @@ class _Costs:
     rd_cost: Tensor
 
 
-class TrainingDivergedError(UserError):
-    """The loss or its gradient is no longer a finite number."""
-
-
-class RateDistortionCodec(LightningModule):
-    """Steps, optimizer and logged values. A `Batch` for training, uint8 [1, 3, H, W] for validation.
+class RateDistortion(Training):
+    """Steps, optimizer and logged values. A `Batch` for training, uint8 [1, C, H, W] for validation.
 
     One optimizer with two parameter groups, the net and the quantiles of the entropy bottlenecks, and one
     loss, the R-D cost plus the auxiliary loss. Neither gives the other's parameters a gradient, so the
@@ -50,41 +47,75 @@ class RateDistortionCodec(LightningModule):
 
     Args:
         net: the network.
-        config: plain containers that describe the run. ``model``, ``lambda`` and ``distortion`` rebuild the
-            codec from its checkpoint; the rest is for people.
-        lr: Adam's step size, of the net; ``final_lr`` replaces it for the last 4 % of the steps.
+        config: see `Training`.
+        lmbda: λ, the weight of the distortion.
+        distortion: ``mse`` or ``ms_ssim``, see `lic.losses`.
+        seed: of the noise.
+        lr: Adam's step size, of the net.
+        final_lr: what replaces it for the last steps.
+        final_share: their share of all steps, 0…1. The paper's is 4 %: 80k of 2M.
         aux_lr: Adam's step size of the quantiles.
         clip_norm: the largest norm of the net's gradient; 0 does not clip.
 
     Raises:
-        UserError: an impossible λ, distortion, step size or norm.
+        UserError: an impossible λ, distortion, step size, share or norm.
     """
+
+    net: CompressionModel
 
     def __init__(
         self,
         net: CompressionModel,
         config: dict[str, Any],
         *,
+        lmbda: float,
+        distortion: str = "ms_ssim",
+        seed: int = 0,
         lr: float = 1e-4,
         final_lr: float = 1e-5,
+        final_share: float = 0.04,
         aux_lr: float = 1e-3,
         clip_norm: float = 1.0,
     ):
-        super().__init__()
-        self.save_hyperparameters({"config": config}, logger=False)
-        self.net = net
-        self.lmbda = check_lambda(config["lambda"])
-        self.distortion = DISTORTIONS[check_distortion(config["distortion"])]
-        self.seed = int(config["seed"])
-        self.lr = _check_number("lr", lr)
-        self.final_lr = _check_number("final_lr", final_lr)
-        self.aux_lr = _check_number("aux_lr", aux_lr)
-        self.clip_norm = _check_number("clip_norm", clip_norm, may_be_zero=True)
+        super().__init__(net, config)
+        self.lmbda = check_lambda(lmbda)
+        self.distortion_name = check_distortion(distortion)
+        self.distortion = DISTORTIONS[distortion]
+        self.seed = int(seed)
+        self.lr = check_number("optimizer.lr", lr)
+        self.final_lr = check_number("optimizer.final_lr", final_lr)
+        self.final_share = check_number("optimizer.final_share", final_share, may_be_zero=True)
+        if self.final_share > 1:
+            raise UserError(
+                f"optimizer.final_share must be a share of the steps from 0 to 1, not {final_share}."
+            )
+        self.aux_lr = check_number("optimizer.aux_lr", aux_lr)
+        self.clip_norm = check_number("optimizer.clip_norm", clip_norm, may_be_zero=True)
         self.validation_means = nn.ModuleDict(
             {name: MeanMetric(nan_strategy="disable") for name in ("rd_cost", "bpp", "distortion", "psnr")}
         )
-        self._last_finite_loss = math.nan
         self._clock, self._images = 0.0, 0
+        if warning := lambda_warning(self.lmbda, distortion):
+            _log.warning(warning)
+
+    @property
+    def objective(self) -> Objective:
+        """See `Training.objective`."""
+        values: dict[str, float | int | str] = {"lambda": self.lmbda, "distortion": self.distortion_name}
+        return Objective(values, setting=f"λ = {self.lmbda:g}", curve=self.distortion_name)
+
+    def check_data(self, data: ImageData) -> None:
+        """See `Training.check_data`."""
+        if self.distortion_name == "ms_ssim" and data.patch_size < MS_SSIM_MIN_SIDE:
+            raise UserError(
+                f"MS-SSIM needs patches of at least {MS_SSIM_MIN_SIDE} pixels a side, not {data.patch_size}; "
+                "give a larger data.patch_size or distortion=mse."
+            )
+
+    def rehearse(self, batch: Batch) -> None:
+        """See `Training.rehearse`."""
+        self.loss(batch)[0].backward()
+        self.zero_grad()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam over (net, quantiles); only the net's rate drops."""
@@ -93,7 +124,7 @@ class RateDistortionCodec(LightningModule):
             {"params": [p for name, p in named if not is_quantile(name)], "lr": self.lr},
             {"params": [p for name, p in named if is_quantile(name)], "lr": self.aux_lr},
         ]
-        drop_at = round(self.trainer.max_steps * (1 - _FINAL_SHARE))
+        drop_at = round(self.trainer.max_steps * (1 - self.final_share))
         factors = [lambda step: 1.0 if step < drop_at else self.final_lr / self.lr, lambda step: 1.0]
         optimizer = torch.optim.Adam(groups)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
@@ -113,7 +144,7 @@ class RateDistortionCodec(LightningModule):
         """The loss of one batch."""
         loss, aux, costs = self.loss(batch)
         rd_cost = costs.rd_cost.mean()
-        self._guard(loss, "loss")
+        self.guard(loss, "loss")
         self._last_finite_loss = loss.item()
         values = {"loss": rd_cost, "aux_loss": aux, "bpp": costs.bpp, "distortion": costs.distortion}
         values |= {f"bpp_{latent}": rate for latent, rate in costs.rates.items()}
@@ -126,22 +157,21 @@ class RateDistortionCodec(LightningModule):
     ) -> None:
         """Clip the net's gradient, never the quantiles'."""
         net = optimizer.param_groups[0]["params"]
-        self._guard(nn.utils.clip_grad_norm_(net, self.clip_norm or math.inf), "gradient")
+        self.guard(nn.utils.clip_grad_norm_(net, self.clip_norm or math.inf), "gradient")
 
     def on_train_start(self) -> None:
         """Start the clock of images/s."""
         self._clock, self._images = time.perf_counter(), 0
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
-        """Log speed and learning rate; ask for a last validation after the last step."""
+        """Log speed and learning rate."""
+        super().on_train_batch_end(outputs, batch, batch_index)
         self._images += len(batch.patches) * self.trainer.world_size
         if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             now = time.perf_counter()
             self.log("train/images_per_s", self._images / (now - self._clock))
             self._clock, self._images = now, 0
         self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-        if self.global_step >= self.trainer.max_steps:
-            self.trainer.should_stop = True
 
     def validation_step(self, batch: Tensor, batch_index: int) -> None:
         """Estimate one whole image's R-D cost; the rate counts its original pixels."""
@@ -164,13 +194,6 @@ class RateDistortionCodec(LightningModule):
         """Start it again."""
         self._clock += time.perf_counter()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the coding tables of the weights being saved (with EMA, the averaged ones)."""
-        net = copy.deepcopy(self.net).cpu()  # where coding takes place
-        net.load_state_dict(net_weights(checkpoint))
-        update_tables(net)
-        checkpoint["entropy_tables"] = tables(net)
-
     def _reconstruct(self, x: Tensor) -> Forward:
         """The net's pass over images or patches of any size."""
         out: Forward = self.net(pad(x, self.net.downsampling))
@@ -181,22 +204,3 @@ class RateDistortionCodec(LightningModule):
         bpp = torch.stack(list(rates.values())).sum(0)
         distortion = self.distortion(out.x_hat, x)
         return _Costs(rates, bpp, distortion, rd_cost(bpp, distortion, self.lmbda))
-
-    def _guard(self, value: Tensor, name: str) -> None:
-        if not value.isfinite():
-            raise TrainingDivergedError(
-                f"Training diverged: the {name} is {value.item()} at step {self.global_step} "
-                f"(lambda={self.lmbda:g}, last finite loss {self._last_finite_loss:.6g}). "
-                f"{self._kept()}; start again with a smaller optimizer.lr."
-            )
-
-    def _kept(self) -> str:
-        file = getattr(self.trainer.checkpoint_callback, "kept", None)
-        return f"The last good checkpoint is kept in {file}" if file else "No checkpoint was saved yet"
-
-
-def _check_number(name: str, value: object, may_be_zero: bool = False) -> float:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or value < 0 or (value == 0 and not may_be_zero):  # type: ignore[operator]
-        raise UserError(f"optimizer.{name} must be a positive number, not {value!r}.")
-    return float(value)  # type: ignore[arg-type]

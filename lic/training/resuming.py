@@ -11,17 +11,18 @@ from omegaconf import DictConfig
 from lic.errors import UserError
 from lic.runs import in_sweep, run_folder
 from lic.store.checkpoint import CHECKPOINTS, check_resumable, first_readable
+from lic.store.objective import Objective
 
 _log = logging.getLogger(__name__)
 
 
-def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any]) -> str | None:
+def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any], objective: Objective) -> str | None:
     """The checkpoint that ``ckpt_path`` means; in a sweep, an unfinished job continues by itself.
 
     Of a run it is the last one, or the best one where the last cannot be read.
 
     Raises:
-        UserError: there is no such checkpoint, or it belongs to another model, λ or distortion.
+        UserError: there is no such checkpoint, or it belongs to another model or objective.
     """
     folder, by_itself = run_folder(), cfg.ckpt_path is None
     if by_itself and not in_sweep():
@@ -43,7 +44,7 @@ def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any]) -> str | No
             raise
         _log.warning("%s The job begins anew.", error)
         return None
-    check_resumable(file, checkpoint, config)
+    check_resumable(file, checkpoint, config, objective)
     done = checkpoint["global_step"]
     if file.parent.parent != folder and done >= config["trainer"]["max_steps"]:
         raise UserError(f"{file} has run its {done} steps; give a larger trainer.max_steps to continue it.")

@@ -15,6 +15,8 @@ from lic.data import write_png
 from lic.entropy import tables
 from lic.models import CompressionModel
 
+from ..objectives import rd
+
 Lic = Callable[..., tuple[int, str, str]]
 
 
@@ -44,7 +46,8 @@ def checkpoints(make_net: Callable[..., CompressionModel]) -> tuple[dict[str, An
     return tuple(
         {
             "state_dict": {f"net.{k}": v for k, v in net.state_dict().items()},
-            "hyper_parameters": {"config": {"model": options, "lambda": 5, "distortion": "ms_ssim"}},
+            "hyper_parameters": {"config": {"model": options}},
+            "objective": rd(5, "ms_ssim").plain(),
             "entropy_tables": tables(net),
         }
         for net in nets

@@ -17,6 +17,8 @@ from lic.data import Pixels
 from lic.entropy import tables
 from lic.errors import UserError
 
+from ..objectives import rd
+
 
 @pytest.fixture(scope="module")
 def codec(make_net: Any, tmp_path_factory: pytest.TempPathFactory) -> LearnedCodec:
@@ -25,7 +27,8 @@ def codec(make_net: Any, tmp_path_factory: pytest.TempPathFactory) -> LearnedCod
     path = tmp_path_factory.mktemp("run") / "a.ckpt"
     checkpoint = {
         "state_dict": {f"net.{k}": v for k, v in net.state_dict().items()},
-        "hyper_parameters": {"config": {"model": options, "lambda": 5, "distortion": "ms_ssim"}},
+        "hyper_parameters": {"config": {"model": options}},
+        "objective": rd(5, "ms_ssim").plain(),
         "entropy_tables": tables(net),
     }
     torch.save(checkpoint, path)

@@ -15,6 +15,8 @@ from lic.codecs.learned import LearnedCodec
 from lic.errors import UserError
 from lic.store.description import Description
 
+from ..objectives import rd
+
 FAMILIES: dict[str, dict[str, Any]] = {
     "baseline": {"name": "baseline", "kernel_size": 3, "width": 4},
     "hyperprior": {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 4},
@@ -29,7 +31,7 @@ def codecs(make_net: Any) -> list[LearnedCodec]:
     made = []
     for options in FAMILIES.values():
         net = make_net(**options)
-        info = Description(options, 0.01, "mse", "").info(net)
+        info = Description(options, rd(0.01), "").info(net)
         made.append(LearnedCodec(net, info, max_pixels=2**16))
     return made
 

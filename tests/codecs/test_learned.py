@@ -15,6 +15,8 @@ from lic.models import CompressionModel, build_model
 from lic.models.hyperprior import MeanScaleHyperprior
 from lic.store.description import Description
 
+from ..objectives import rd
+
 SIZES = [(1, 1), (1, 64), (64, 1), (2, 3), (7, 200), (65, 129), (64, 64), (100, 130)]
 FAMILIES: list[dict[str, Any]] = [
     {"name": "baseline", "kernel_size": 3},
@@ -30,8 +32,7 @@ SUBPIXEL: list[dict[str, Any]] = [
 
 
 def _codec(net: CompressionModel, options: dict[str, Any]) -> LearnedCodec:
-    config = {"model": {"width": 8} | options, "lambda": 5, "distortion": "ms_ssim"}
-    return LearnedCodec(net, Description.parse(config).info(net))
+    return LearnedCodec(net, Description({"width": 8} | options, rd(5, "ms_ssim"), "").info(net))
 
 
 def _copy(codec: LearnedCodec, options: dict[str, Any]) -> LearnedCodec:

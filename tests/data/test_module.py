@@ -280,3 +280,15 @@ def test_a_resumed_training_sees_the_batches_of_an_uninterrupted_one(
     trainer.save_checkpoint(tmp_path / "half.ckpt")
     rest, _ = train(6, str(tmp_path / "half.ckpt"))
     assert same(half.seen + rest.seen, whole.seen)
+
+
+def test_a_process_ends_although_its_workers_ignore_signals(run_python: Any) -> None:
+    code = """
+import lic
+from lic.data import DeadLeaves, ImageData
+data = ImageData(train=DeadLeaves(), batch_size=1, patch_size=8, num_workers=1)
+batches = iter(data.train_dataloader())
+next(batches)
+raise SystemExit(7)  # with the worker still there, as where a traceback holds it
+"""
+    assert run_python("-c", code, timeout=60).returncode == 7

@@ -16,6 +16,8 @@ from lic.errors import UserError
 from lic.store.checkpoint import check_resumable, find_model, first_readable, read_checkpoint
 from lic.store.load import load_codec
 
+from ..objectives import rd
+
 MODEL: dict[str, Any] = {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 8}
 
 
@@ -32,7 +34,8 @@ def checkpoint(make_net: Any) -> dict[str, Any]:
     net = make_net(**MODEL)
     return {
         "state_dict": {f"net.{name}": value for name, value in net.state_dict().items()},
-        "hyper_parameters": {"config": {"model": MODEL, "lambda": 0.015, "distortion": "mse", "seed": 0}},
+        "hyper_parameters": {"config": {"model": MODEL, "seed": 0}},
+        "objective": rd(0.015).plain(),
         "entropy_tables": tables(net),
     }
 
@@ -46,6 +49,7 @@ def _save(content: Any, path: Path) -> Path:
 CODE = """
 import sys, lic
 from lic.data import read_image, write_png
+
 run, photo, stream, decoded = sys.argv[1:]
 codec = lic.load(run)
 data = codec.encode(read_image(photo)).data
@@ -224,12 +228,21 @@ def test_a_checkpoint_names_a_model_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("lambda", "5"), ("lambda", -1), ("distortion", "l1"), ("variant", 3)]
+    "objective",
+    [
+        None,
+        [],
+        {"setting": 5},
+        {"curve": "\x1b[2J"},
+        {"values": {"lambda": [1]}},
+        {"values": {1: 1}},
+        {"x": ""},
+    ],
 )
 def test_what_reports_would_say_is_checked(
-    key: str, value: Any, checkpoint: dict[str, Any], tmp_path: Path
+    objective: Any, checkpoint: dict[str, Any], tmp_path: Path
 ) -> None:
-    checkpoint["hyper_parameters"]["config"][key] = value
+    checkpoint["objective"] = objective
     with pytest.raises(UserError, match=r"model.ckpt cannot be used\. "):
         load_codec(_save(checkpoint, tmp_path / "model.ckpt"))
 
@@ -239,7 +252,6 @@ def test_references_that_multiply_are_not_followed(checkpoint: dict[str, Any], t
     for _ in range(100):
         many = [many, many]
     checkpoint["hyper_parameters"]["config"]["model"] = MODEL | {"width": many}
-    checkpoint["hyper_parameters"]["config"]["lambda"] = many
     with pytest.raises(UserError, match="does not describe its model"):
         load_codec(_save(checkpoint, tmp_path / "model.ckpt"))
 
@@ -266,11 +278,13 @@ def test_weights_that_are_not_numbers_are_refused(checkpoint: dict[str, Any], tm
 def test_only_the_same_training_is_continued(checkpoint: dict[str, Any], tmp_path: Path) -> None:
     file = _save(checkpoint, tmp_path / "last.ckpt")
     own = checkpoint["hyper_parameters"]["config"]
-    check_resumable(file, checkpoint, own | {"data": {"batch_size": 2}})
-    others = {"lambda": 0.03, "seed": 1, "distortion": "ms_ssim", "model": MODEL | {"width": 16}}
-    for key, value in others.items():
+    check_resumable(file, checkpoint, own | {"data": {"batch_size": 2}}, rd(0.015))
+    for key, value in {"seed": 1, "model": MODEL | {"width": 16}, "training": {"lr": 1}}.items():
         with pytest.raises(UserError, match=f"last.ckpt was trained with {key} = .*; continue it"):
-            check_resumable(file, checkpoint, own | {key: value})
+            check_resumable(file, checkpoint, own | {key: value}, rd(0.015))
+    for other in (rd(0.03), rd(0.015, "ms_ssim")):
+        with pytest.raises(UserError, match=r"trained for λ = 0.015 \(mse\), not λ = .*; continue it"):
+            check_resumable(file, checkpoint, own, other)
 
 
 def test_what_cannot_be_read_is_passed_over_with_a_line(

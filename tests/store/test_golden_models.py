@@ -26,6 +26,8 @@ from lic.store.description import Description
 from lic.store.load import load_codec
 from lic.store.model_file import describe_model_file, write_model
 
+from ..objectives import rd
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODELS: dict[str, dict[str, Any]] = {
     "baseline-1": {"name": "baseline", "kernel_size": 3, "width": 4},
@@ -56,6 +58,7 @@ DECODE = """
 import hashlib, sys, lic
 from pathlib import Path
 from lic.bitstream import Stream
+
 from torch.backends.cpu import get_cpu_capability
 for stem in map(Path, sys.argv[1:]):
     stream = Stream.unpack(stem.with_suffix(".lic").read_bytes())
@@ -116,7 +119,7 @@ def _net(options: dict[str, Any]) -> CompressionModel:
 
 def _write(name: str) -> None:
     net = _net(MODELS[name])
-    description = Description(MODELS[name], 0.01, "mse", "")
+    description = Description(MODELS[name], rd(0.01), "")
     codec = LearnedCodec(net, description.info(net))
     encoded = codec.encode(_image())
     write_model(GOLDEN / f"{name}.lic-model", net, description, {"steps": 0})

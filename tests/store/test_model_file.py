@@ -17,8 +17,10 @@ from lic.status import write_status
 from lic.store.description import Description
 from lic.store.model_file import describe_model_file, export, is_model_file, read_model, write_model
 
+from ..objectives import rd
+
 MODEL: dict[str, Any] = {"width": 8, "name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3}
-DESCRIPTION = Description(MODEL, 0.015, "mse", "optimizer.lr=0.001")
+DESCRIPTION = Description(MODEL, rd(0.015), "optimizer.lr=0.001")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def _with_table(data: bytes, name: str, change: Callable[[Tensor], Any]) -> byte
 @pytest.mark.filterwarnings("ignore:.*searchsorted")
 def test_what_is_written_is_read(variant: dict[str, Any], make_net: Any, tmp_path: Path) -> None:
     net = make_net(**variant)
-    description = Description(variant, 5, "ms_ssim", "")
+    description = Description(variant, rd(5, "ms_ssim"), "")
     state = torch.get_rng_state()
     write_model(tmp_path / "a.lic-model", net, description, {})
     copy, read = read_model(tmp_path / "a.lic-model")
@@ -106,11 +108,10 @@ def test_it_is_a_safetensors_file_with_one_text(file: Path) -> None:
     header, content, _ = _take_apart(file.read_bytes())
     assert {name.split(".")[0] for name in header} == {"weights", "tables"}
     assert content == {
-        "version": 1,
+        "version": 2,
         "fingerprint": fingerprint(read_model(file)[0]).hex(),
         "model": MODEL,
-        "lambda": 0.015,
-        "distortion": "mse",
+        "objective": rd(0.015).plain(),
         "variant": "optimizer.lr=0.001",
         "training": {"steps": 3, "data": "builtin"},
     }
@@ -127,7 +128,7 @@ def test_a_run_is_exported_with_its_results(make_codec: Any, fit: Any, tmp_path:
         said = {entry.name: entry.value for entry in describe_model_file(file)}
         assert {key: value for key, value in said.items() if key.startswith("test_")} == means
     checkpoint = {entry.name: entry.value for entry in describe_model_file(run)}
-    assert said == {"version": 1} | checkpoint
+    assert said == {"version": 2} | checkpoint
     assert (said["name"], said["width"], said["lambda"], said["distortion"]) == (
         "hyperprior",
         8,
@@ -162,7 +163,7 @@ FORGERIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "deep JSON": (lambda data: _put_together({}, "[" * 100_000, b""), "not a model file"),
     "a list": (lambda data: _put_together({}, [1], b""), "not a model file"),
     "no version": (lambda data: _with_content(data, lambda c: c.pop("version")), "not a model file"),
-    "newer": (lambda data: _with_content(data, lambda c: c.update(version=2)), "version 2.*a newer lic"),
+    "newer": (lambda data: _with_content(data, lambda c: c.update(version=3)), "version 3.*a newer lic"),
     "no model": (lambda data: _with_content(data, lambda c: c.pop("model")), "does not describe"),
     "model a list": (lambda data: _with_content(data, lambda c: c.update(model=[])), "does not describe"),
     "no training": (lambda data: _with_content(data, lambda c: c.pop("training")), "not a model file"),
@@ -173,8 +174,15 @@ FORGERIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "wider": (lambda data: _with_content(data, lambda c: c["model"].update(width=4000)), "not fit"),
     "negative": (lambda data: _with_content(data, lambda c: c["model"].update(width=-8)), "width must be"),
     "NaN": (lambda data: _with_content(data, lambda c: c["model"].update(width=torch.nan)), "not describe"),
-    "infinite λ": (lambda data: _with_content(data, lambda c: c.update({"lambda": 1e999})), "not describe"),
-    "λ 0": (lambda data: _with_content(data, lambda c: c.update({"lambda": 0})), "lambda must be"),
+    "no objective": (
+        lambda data: _with_content(data, lambda c: c.pop("objective")),
+        "what it was trained for",
+    ),
+    "infinite λ": (
+        lambda data: _with_content(data, lambda c: c["objective"]["values"].update({"lambda": 1e999})),
+        "what it was trained for",
+    ),
+    "old without λ": (lambda data: _with_content(data, lambda c: c.update(version=1)), "not a model file"),
     "other options": (
         lambda data: _with_content(data, lambda c: c["model"].update(kernel_size=5)),
         "not fit",

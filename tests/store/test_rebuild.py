@@ -12,11 +12,13 @@ from lic.models import Baseline
 from lic.store.description import Description
 from lic.store.rebuild import rebuild_net
 
+from ..objectives import rd
+
 SIZE = 1 << 30
 
 
 def _rebuild(net: nn.Module, **options: Any) -> nn.Module:
-    description = Description({"name": "baseline", "width": 8, "kernel_size": 3} | options, 0.01, "mse", "")
+    description = Description({"name": "baseline", "width": 8, "kernel_size": 3} | options, rd(0.01), "")
     return rebuild_net(description, net.state_dict(), tables(net), SIZE)
 
 

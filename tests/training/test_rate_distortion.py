@@ -15,7 +15,8 @@ from lic.errors import UserError
 from lic.layers import pad
 from lic.store.checkpoint import read_checkpoint
 from lic.store.load import load_codec
-from lic.training.rate_distortion import RateDistortionCodec, TrainingDivergedError
+from lic.training.base import TrainingDivergedError
+from lic.training.rate_distortion import RateDistortion
 
 
 class Recorder(Callback):
@@ -65,7 +66,7 @@ def _power_cut(net: nn.Module) -> None:
 def test_a_step_trains_every_parameter_of_every_family(
     variant: dict[str, Any], make_codec: Any, fit: Any, tmp_path: Path
 ) -> None:
-    codec: RateDistortionCodec = make_codec(**variant)
+    codec: RateDistortion = make_codec(**variant)
     recorder = Recorder()
     trainer = fit(codec, tmp_path, recorder, max_steps=1)
     assert trainer.global_step == 1
@@ -109,7 +110,7 @@ def test_training_learns(make_codec: Any, fit: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("clip_norm", [1.0, 0.0])
 def test_clipping_touches_only_the_net(make_codec: Any, fit: Any, tmp_path: Path, clip_norm: float) -> None:
-    codec: RateDistortionCodec = make_codec()
+    codec: RateDistortion = make_codec()
     codec.clip_norm = clip_norm
     fit(codec, tmp_path, max_steps=1)
     optimizer = codec.trainer.optimizers[0]
@@ -138,9 +139,9 @@ def test_a_resumed_run_continues_to_the_same_weights(
     fit: Any,
     tmp_path: Path,
 ) -> None:
-    def train(folder: str, *callbacks: Callback, ckpt_path: str | None = None) -> RateDistortionCodec:
+    def train(folder: str, *callbacks: Callback, ckpt_path: str | None = None) -> RateDistortion:
         options = {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3}
-        codec: RateDistortionCodec = make_codec(distortion, 0.015 if distortion == "mse" else 5, **options)
+        codec: RateDistortion = make_codec(distortion, 0.015 if distortion == "mse" else 5, **options)
         fit(
             codec,
             tmp_path / folder,
@@ -203,7 +204,7 @@ def test_divergence_stops_with_the_facts_and_keeps_the_checkpoints(
     with pytest.raises(TrainingDivergedError) as caught:
         fit(make_codec(lmbda=0.02), tmp_path, At(3, poison), recorder, max_steps=8)
     last = recorder.losses[-1].item()
-    assert "loss is nan at step 3" in str(caught.value) and "lambda=0.02" in str(caught.value)
+    assert "loss is nan at step 3" in str(caught.value) and "λ = 0.02" in str(caught.value)
     assert f"last finite loss {last:.6g}" in str(caught.value) and "optimizer.lr" in str(caught.value)
     assert isinstance(caught.value, UserError)
     for name in ("best", "last"):
@@ -228,7 +229,7 @@ def test_bfloat16_keeps_weights_and_loss_in_float32(
 ) -> None:
     device = "cuda" if accelerator == "gpu" else "cpu"
     seen: list[tuple[str, torch.dtype]] = []
-    codec: RateDistortionCodec = make_codec(distortion, 5 if distortion == "ms_ssim" else 0.015)
+    codec: RateDistortion = make_codec(distortion, 5 if distortion == "ms_ssim" else 0.015)
     codec.net.g_a.register_forward_hook(lambda *args: seen.append((args[-1].device.type, args[-1].dtype)))
     measure = codec.distortion
 
@@ -254,7 +255,7 @@ def test_bfloat16_keeps_weights_and_loss_in_float32(
 def test_averaged_checkpoints_hold_the_average_and_its_tables(
     make_codec: Any, fit: Any, tmp_path: Path
 ) -> None:
-    codec: RateDistortionCodec = make_codec()
+    codec: RateDistortion = make_codec()
     codec.lr = 1e-2
     recorder = Recorder()
     fit(codec, tmp_path, recorder, ema=0.5, max_steps=4, val_check_interval=4)
@@ -276,7 +277,7 @@ def test_averaged_checkpoints_hold_the_average_and_its_tables(
 def test_validation_measures_whole_images_on_their_own_pixels(
     make_codec: Any, fit: Any, tmp_path: Path
 ) -> None:
-    codec: RateDistortionCodec = make_codec()
+    codec: RateDistortion = make_codec()
     fit(codec, tmp_path, max_steps=1)
     images = [DeadLeaves(1, 90)[0][:50], DeadLeaves(1, 40, seed=1)[0]]
     batches = [to_batch(image) for image in images]

@@ -1,0 +1,162 @@
+"""What every way of training is to train.py: a LightningModule that says what it trains for."""
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+
+from lic.data.module import Batch, ImageData
+from lic.entropy import tables, update_tables
+from lic.errors import UserError
+from lic.models import net_weights
+from lic.store.objective import Objective
+
+
+class TrainingDivergedError(UserError):
+    """The loss or its gradient is no longer a finite number."""
+
+
+class Training(LightningModule, ABC):
+    """A way of training, chosen by ``training=``: the file of the choice names the class and its keywords.
+
+    What the file interpolates (``lmbda: ${lambda}``) are the options that a user of it may give; each is
+    checked by the constructor, before anything is trained. Steps are counted as Lightning counts those of
+    one optimizer: one for each batch, or for several that are accumulated.
+
+    Args:
+        net: what is trained. Coding and export ask for nothing else of a checkpoint.
+        config: plain containers that describe the run: ``model`` rebuilds the net, the rest is for people.
+    """
+
+    monitor: ClassVar[str] = "val/rd_cost"
+    """The value, logged in validation, whose least chooses best.ckpt."""
+    is_codec: ClassVar[bool] = True
+    """Whether the net codes images to files, with which the run then ends."""
+
+    def __init__(self, net: nn.Module, config: dict[str, Any]):
+        super().__init__()
+        self.save_hyperparameters({"config": config}, logger=False)
+        self.net = net
+        self._last_finite_loss = math.nan
+
+    @property
+    @abstractmethod
+    def objective(self) -> Objective:
+        """What becomes smaller, as checkpoints, curves and W&B know it."""
+
+    @abstractmethod
+    def rehearse(self, batch: Batch) -> None:
+        """Compute what a step computes for a batch, gradients included, and change nothing: it is timed."""
+
+    def check_data(self, data: ImageData) -> None:
+        """Refuse data that this training cannot use; a `UserError` says why."""
+
+    @property
+    def in_last_phase(self) -> bool:
+        """Whether validations may choose best.ckpt: not in phases whose costs are of another kind."""
+        return True
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches whose gradients are added up for a step."""
+        return self.trainer.accumulate_grad_batches
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
+        """Ask for a last validation after the last step."""
+        if self.global_step >= self.trainer.max_steps:
+            self.trainer.should_stop = True
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the objective, and the coding tables of the weights being saved (with EMA, the averages)."""
+        checkpoint["objective"] = self.objective.plain()
+        if self.is_codec:
+            net = copy.deepcopy(self.net).cpu()  # where coding takes place
+            net.load_state_dict(net_weights(checkpoint))
+            update_tables(net)
+            checkpoint["entropy_tables"] = tables(net)
+
+    def guard(self, value: Tensor, name: str) -> None:
+        """End a training whose loss or gradient is no longer finite.
+
+        Raises:
+            TrainingDivergedError: it is not; the message says at which step, and what is kept.
+        """
+        if not value.isfinite():
+            raise TrainingDivergedError(
+                f"Training diverged: the {name} is {value.item()} at step {self.global_step} "
+                f"({self.objective.setting}, last finite loss {self._last_finite_loss:.6g}). "
+                f"{self._kept()}; start again with a smaller optimizer.lr."
+            )
+
+    def _kept(self) -> str:
+        file = getattr(self.trainer.checkpoint_callback, "kept", None)
+        return f"The last good checkpoint is kept in {file}" if file else "No checkpoint was saved yet"
+
+
+class SeveralOptimizers(Training):
+    """A training whose `configure_optimizers` returns a list: a discriminator beside a generator, say.
+
+    Lightning would count a step for each of them, and neither clips nor accumulates what several optimizers
+    do. Here the first optimizer's steps are the steps, and `descend` clips and accumulates for each.
+
+    Args:
+        accumulate: batches of a step; train.py takes it from ``trainer.accumulate_grad_batches``.
+    """
+
+    def __init__(self, net: nn.Module, config: dict[str, Any]):
+        super().__init__(net, config)
+        self.automatic_optimization = False
+        self.accumulate = 1
+
+    @property
+    def batches_per_step(self) -> int:
+        """See `Training.batches_per_step`."""
+        return self.accumulate
+
+    def descend(self, index: int, loss: Tensor, batch_index: int, clip_norm: float = 0) -> None:
+        """One optimizer's share of a step: its parameters' gradient, and after the last batch the step.
+
+        Args:
+            index: of the optimizer, in the order of `configure_optimizers`.
+            loss: a number; only the optimizer's own parameters get its gradient.
+            batch_index: as `training_step` was given it.
+            clip_norm: the largest norm of the gradient; 0 does not clip.
+
+        Raises:
+            TrainingDivergedError: the loss or the gradient is not finite.
+        """
+        counted = cast(Sequence[LightningOptimizer], self.optimizers())[index]
+        optimizer = counted.optimizer
+        self.guard(loss, "loss")
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = torch.autograd.grad(loss / self.accumulate, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None:
+                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        if (batch_index + 1) % self.accumulate:
+            return
+        if self.trainer.world_size > 1:  # autograd.grad passes DDP by
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad = cast(Tensor, self.trainer.strategy.reduce(parameter.grad))
+        self.guard(nn.utils.clip_grad_norm_(parameters, clip_norm or math.inf), "gradient")
+        (counted if index == 0 else optimizer).step()
+        optimizer.zero_grad()
+
+
+def check_number(name: str, value: object, *, may_be_zero: bool = False) -> float:
+    """``value`` as a positive finite number.
+
+    Raises:
+        UserError: anything else; it names the option.
+    """
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or value < 0 or (value == 0 and not may_be_zero):  # type: ignore[operator]
+        raise UserError(f"{name} must be a positive number, not {value!r}.")
+    return float(value)  # type: ignore[arg-type]

@@ -1,0 +1,97 @@
+"""The parts of a training, made from its configuration: data, network, the training itself, the trainer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning import Callback, Trainer
+from omegaconf import DictConfig
+
+from lic.data import ImageData
+from lic.errors import UserError
+from lic.layers import padded_size
+from lic.models import CompressionModel
+from lic.models.thumbnail import start_as_thumbnail
+from lic.precision import precision
+from lic.store.description import Description
+from lic.training.base import SeveralOptimizers, Training
+
+
+def build_data(cfg: DictConfig) -> ImageData:
+    """The data module, with test images.
+
+    Raises:
+        UserError: it is something else, or has none.
+    """
+    data = instantiate(cfg.data)
+    if not isinstance(data, ImageData):
+        raise UserError(f"data must be an ImageData (see conf/data/), not a {type(data).__name__}.")
+    _ = data.test_set  # a missing test set is found out before the training, not after
+    return data
+
+
+def build_net(cfg: DictConfig, config: Mapping[str, Any]) -> CompressionModel:
+    """The network, of which a checkpoint can name what rebuilds it.
+
+    Raises:
+        UserError: it is not one of lic's, or patches do not fit it.
+    """
+    net = instantiate(cfg.model)
+    if not isinstance(net, CompressionModel) or not net.architecture:
+        raise UserError(
+            f"model._target_={cfg.model.get('_target_')} makes a {type(net).__name__}, which a checkpoint of "
+            "lic could not describe; add it to lic.models.MODELS and let lic.models.build_model make it."
+        )
+    Description.parse(config, {})
+    _check_patches(net, cfg.data.patch_size)
+    if cfg.start == "thumbnail":
+        start_as_thumbnail(net)
+    return net
+
+
+def _check_patches(net: CompressionModel, patch_size: int) -> None:
+    """Refuse patches that a net with ``pixel_unshuffle`` would pad: it would learn to code the padding.
+
+    A family's own multiple is not asked for: the images of CIFAR-10 are smaller.
+    """
+    multiple = net.downsampling
+    if multiple > type(net).downsampling and patch_size % multiple:
+        fitting = padded_size((patch_size, patch_size), multiple)[0]
+        raise UserError(
+            f"With its model.pixel_unshuffle, the model codes squares of {multiple} pixels, and patches of "
+            f"{patch_size} are no multiple of that; give data.patch_size={fitting} or a smaller "
+            "model.pixel_unshuffle."
+        )
+
+
+def build_training(
+    cfg: DictConfig, config: dict[str, Any], net: CompressionModel, data: ImageData
+) -> Training:
+    """The way of training that the configuration chooses, about to train ``net`` on ``data``.
+
+    Raises:
+        UserError: it is something else, an option is impossible, or the data do not suit it.
+    """
+    try:
+        made = instantiate(cfg.training, _partial_=True)(net, config)
+    except TypeError as error:
+        raise UserError(
+            f"training cannot be made of its options: {error}; see its file in conf/training/."
+        ) from error
+    if not isinstance(made, Training):
+        raise UserError(
+            f"training._target_={cfg.training.get('_target_')} makes a {type(made).__name__}, which is no "
+            "lic.training.base.Training."
+        )
+    made.check_data(data)
+    return made
+
+
+def build_trainer(cfg: DictConfig, training: Training, callbacks: list[Callback]) -> Trainer:
+    """Lightning's trainer, which steps as the training asks."""
+    options: dict[str, Any] = {"precision": precision(cfg.trainer.precision, cfg.trainer.accelerator)}
+    if isinstance(training, SeveralOptimizers):  # Lightning refuses to accumulate for these
+        training.accumulate = cfg.trainer.accumulate_grad_batches
+        options["accumulate_grad_batches"] = 1
+    trainer: Trainer = instantiate(cfg.trainer, **options, logger=False, callbacks=callbacks)
+    return trainer
