@@ -1,0 +1,82 @@
+"""Weights of other runs in a new network."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lic.errors import UserError
+from lic.models import build_model
+from lic.store.model_file import export
+from lic.training.start_from import start_from
+
+MODEL: dict[str, Any] = {"name": "baseline", "width": 4, "kernel_size": 3}
+SMALL = {"max_steps": 1, "val_check_interval": 1}
+
+
+@pytest.fixture
+def run(make_codec: Any, fit: Any, tmp_path: Path) -> Path:
+    fit(make_codec(**MODEL), tmp_path / "run", **SMALL)
+    return tmp_path / "run"
+
+
+def _weights(run: Path) -> dict[str, torch.Tensor]:
+    saved = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    return {key.removeprefix("net."): value for key, value in saved.items() if key.startswith("net.")}
+
+
+@pytest.mark.parametrize("kind", ["run", "checkpoint", "model file"])
+def test_all_weights_of_whatever_holds_a_model(run: Path, kind: str, tmp_path: Path) -> None:
+    export(run, tmp_path / "a.lic-model")
+    given = {"run": run, "checkpoint": run / "checkpoints/best.ckpt", "model file": tmp_path / "a.lic-model"}
+    net = build_model(**MODEL)
+    start_from(net, str(given[kind]), load=True)
+    for name, value in _weights(run).items():
+        assert torch.equal(net.state_dict()[name], value), name
+
+
+def test_parts_are_taken_and_stay(run: Path, make_codec: Any, fit: Any, tmp_path: Path) -> None:
+    codec = make_codec(seed=1, **MODEL)
+    own = {name: value.clone() for name, value in codec.net.state_dict().items()}
+    start_from(codec.net, [{"run": str(run), "parts": ["g_a"], "freeze": True}], load=True)
+    fit(codec, tmp_path / "second", **SMALL)
+    first, second = _weights(run), _weights(tmp_path / "second")
+    assert all(torch.equal(first[name], second[name]) for name in first if name.startswith("g_a."))
+    assert not torch.equal(second["g_s.0.weight"], first["g_s.0.weight"])
+    assert not torch.equal(second["g_s.0.weight"], own["g_s.0.weight"]), "it has been trained"
+
+
+def test_a_resumed_run_needs_no_other_but_freezes(tmp_path: Path) -> None:
+    net = build_model(**MODEL)
+    own = {name: value.clone() for name, value in net.state_dict().items()}
+    start_from(net, {"run": str(tmp_path / "gone"), "parts": ["g_s"], "freeze": True}, load=False)
+    assert all(torch.equal(own[name], value) for name, value in net.state_dict().items())
+    frozen = {name for name, p in net.named_parameters() if not p.requires_grad}
+    assert frozen == {name for name, _ in net.named_parameters() if name.startswith("g_s.")}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("gone", "gone does not exist"),
+        ({"parts": ["g_a"]}, "start_from cannot be"),
+        ({"run": "run", "part": "g_a"}, "start_from cannot be"),
+        ({"run": "run", "parts": ["h_a"]}, "has no h_a to start from other weights; it has g_a, g_s"),
+        ({"run": "run", "parts": ["g_a.0.weigh"]}, "has no g_a.0.weigh"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    given: Any, sentence: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parent)
+    with pytest.raises(UserError, match=sentence):
+        start_from(build_model(**MODEL), given, load=True)
+
+
+def test_another_shape_is_refused_and_nothing_taken(run: Path) -> None:
+    net = build_model(**MODEL | {"width": 8})
+    own = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(UserError, match=r"does not fit: .* has another shape or is missing"):
+        start_from(net, str(run), load=True)
+    assert all(torch.equal(own[name], value) for name, value in net.state_dict().items())
