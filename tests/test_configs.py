@@ -23,7 +23,7 @@ from lic.models import MODELS, CompressionModel, build_model
 from lic.precision import precision
 from lic.store.description import model_options
 from lic.sweep.names import register_resolvers
-from lic.training.build import build_data, build_net
+from lic.training.build import build_data, build_net, build_training
 from lic.training.callbacks import callbacks_of
 from lic.training.options import checked_config
 from lic.training.rate_distortion import RateDistortion
@@ -181,11 +181,21 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
         "trainer.accumulate_grad_batches=3": "val_check_interval=.* counts batches, and a step has 3",
         "trainer.max_steps=1.5": "trainer.max_steps must be a whole number from 1 on, not 1.5",
         "trainer.max_steps=true": "trainer.max_steps must be a whole number",
+        "trainer.val_check_interval=null": "val_check_interval must be a whole number from 1 on, not None",
+        "trainer.accumulate_grad_batches=null": "accumulate_grad_batches must be a whole number",
+        "data.patch_size=null": "data.patch_size must be a whole number",
+        "+trainer.limit_train_batches=0": "there is no step to take",
+        "+trainer.max_epochs=0": "there is no step to take",
+        "+trainer.enable_checkpointing=false": "ends in a checkpoint",
+        "+training.lmbd=3": "lmbd",
+        "+sede=3": "Unknown option sede",
+        "+optimizer.momentum=3": "Unknown option optimizer.momentum",
         "checkpoint_minutes=0": "checkpoint_minutes must be a positive number, not 0",
     }
     for override, sentence in refused.items():
         with pytest.raises(UserError, match=sentence):
-            checked_config(config(override))
+            plain = checked_config(cfg := config(override))
+            build_training(cfg, plain, build_net(cfg, plain), build_data(cfg))
     plain = checked_config(config("trainer.max_steps=1e6", "trainer.limit_val_batches=2"))
     assert plain["trainer"]["max_steps"] == 1_000_000 and isinstance(plain["trainer"]["max_steps"], int)
     assert checked_config(config("+trainer.max_time=00:00:10:00"))

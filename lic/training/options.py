@@ -105,6 +105,13 @@ def _check_trainer(trainer: DictConfig) -> None:
     for key, instead in _NOT_FOR_TRAINER.items():
         if trainer.get(key) not in (None, False):
             raise UserError(f"trainer.{key} has no place in a training of lic; {instead}.")
+    for key in ("max_epochs", "limit_train_batches"):
+        if trainer.get(key) == 0:
+            raise UserError(f"With trainer.{key}=0 there is no step to take; leave it out.")
+    if trainer.get("enable_checkpointing") is False:
+        raise UserError(
+            "A training of lic ends in a checkpoint; leave out trainer.enable_checkpointing=false."
+        )
     if trainer.val_check_interval % trainer.accumulate_grad_batches:
         raise UserError(
             f"trainer.val_check_interval={trainer.val_check_interval} counts batches, and a step has "
