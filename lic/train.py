@@ -22,7 +22,7 @@ def main(cfg: DictConfig) -> float:
     from hydra.utils import instantiate
     from lightning import seed_everything
 
-    from lic.evaluation.evaluate import evaluate, some_pictures
+    from lic.evaluation.evaluate import evaluate_settings, some_pictures
     from lic.precision import precision
     from lic.report.summary import add_classical, summarize
     from lic.store.load import load_codec
@@ -49,11 +49,13 @@ def main(cfg: DictConfig) -> float:
         if trainer.is_global_zero:
             best = load_codec(folder)
             images = data.test_set
-            result = evaluate(best, images, folder, data.test_name, some_pictures(len(images)))
-            for logger in trainer.loggers:
-                logger.log_metrics({f"test/{name}": value for name, value in result.mean.items()})
+            results = evaluate_settings(best, images, folder, data.test_name, some_pictures(len(images)))
+            for place, result in zip(best.settings, results, strict=True):
+                prefix = "test" if len(results) == 1 else f"test/{place}"
+                for logger in trainer.loggers:
+                    logger.log_metrics({f"{prefix}/{name}": value for name, value in result.mean.items()})
     if trainer.is_global_zero:
-        add_classical(runs.report_folder(), cfg.classical, images, result)
+        add_classical(runs.report_folder(), cfg.classical, images, results[0])
         if not runs.in_sweep():
             summarize(folder)
     return checkpoints.best_cost

@@ -16,7 +16,7 @@ from lic.errors import UserError
 from lic.layers import padded_size
 from lic.losses import check_distortion, check_lambda, lambda_warning
 from lic.metrics.quality import MS_SSIM_MIN_SIDE
-from lic.models import CompressionModel
+from lic.models import CompressionModel, TransformCoding
 from lic.models.thumbnail import start_as_thumbnail
 from lic.precision import PRECISIONS
 from lic.runs import in_sweep
@@ -151,6 +151,8 @@ def _check_patches(net: CompressionModel, patch_size: int) -> None:
 
     A family's own multiple is not asked for: the images of CIFAR-10 are smaller.
     """
+    if not isinstance(net, TransformCoding):
+        return
     multiple = net.downsampling
     if multiple > type(net).downsampling and patch_size % multiple:
         fitting = padded_size((patch_size, patch_size), multiple)[0]

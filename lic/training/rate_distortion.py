@@ -16,7 +16,6 @@ from lic.data import to_float, to_uint8
 from lic.data.module import Batch
 from lic.entropy import is_quantile, own_noise, quantile_loss, tables, update_tables
 from lic.errors import UserError
-from lic.layers import crop, pad
 from lic.losses import DISTORTIONS, check_distortion, check_lambda, rd_cost
 from lic.metrics.quality import psnr
 from lic.models import CompressionModel, Forward, net_weights
@@ -173,8 +172,8 @@ class RateDistortionCodec(LightningModule):
 
     def _reconstruct(self, x: Tensor) -> Forward:
         """The net's pass over images or patches of any size."""
-        out: Forward = self.net(pad(x, self.net.downsampling))
-        return Forward(crop(out.x_hat, (x.shape[-2], x.shape[-1])).float(), out.bits)
+        out: Forward = self.net(x)
+        return Forward(out.x_hat.float(), out.bits)
 
     def _costs(self, out: Forward, x: Tensor) -> _Costs:
         rates = {latent: b / (x.shape[-2] * x.shape[-1]) for latent, b in out.bits.items()}
