@@ -154,8 +154,9 @@ def _candidates(
     if setting is not None:
         for model, codec in zip(models, codecs, strict=True):
             if setting not in codec.settings:
-                known = ", ".join(codec.settings)
-                raise UserError(f"{model} has no setting {setting!r}; it has {known}.")
+                known = list(codec.settings)
+                advice = f"give one of {', '.join(known)}" if len(known) > 1 else "leave --setting out"
+                raise UserError(f"{model} has no setting {setting!r}; {advice}.")
         codecs = [codec.settings[setting] for codec in codecs]
     elif choose:
         from lic.codecs.base import each_setting
