@@ -24,10 +24,11 @@ from compressai.models import JointAutoregressiveHierarchicalPriors
 from torch import Tensor, nn
 
 from lic import allocator
+from lic.codecs.learned import LearnedCodec
 from lic.data import BuiltinPhotos, Pixels, read_image, to_batch, to_float
 from lic.errors import UserError
 from lic.layers import pad
-from lic.models import Size
+from lic.models import CompressionModel, Size
 from lic.models.autoregressive import JointAutoregressive
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     allocator.tune()
     try:
-        net = lic.load(arguments.model).net if arguments.model else calibrated("slowdic")
+        net = _net(arguments.model) if arguments.model else calibrated("slowdic")
         images = {path.stem: read_image(path) for path in arguments.images}
     except UserError as error:
         parser.error(str(error))
@@ -57,7 +58,8 @@ def main() -> None:
 
 def against_compressai(net: JointAutoregressive, images: dict[str, Pixels]) -> None:
     """Print a line for each image, and the medians of the ratios."""
-    theirs = JointAutoregressiveHierarchicalPriors(net.entropy_bottleneck.channels, net.channels).eval()
+    theirs = JointAutoregressiveHierarchicalPriors(net.entropy_bottleneck.channels, net.latent_channels)
+    theirs.eval()
     theirs.update()
     nn.Module.load_state_dict(theirs, net.state_dict(), strict=False)
     theirs.update(force=True)
@@ -86,19 +88,25 @@ def by_size(net: JointAutoregressive) -> None:
         times = -(-max(height, width) // min(photo.shape[:2]))
         image = torch.from_numpy(photo).tile(times, times, 1)[:height, :width].numpy()
         y, analysis = _timed(partial(net.g_a, _batch(net, image)))
-        (payloads, y_hat), encoding = _timed(partial(net.encode, y))
-        _, decoding = _timed(partial(net.decode, iter(payloads), (height, width)))
+        (payloads, y_hat), encoding = _timed(partial(net.encode_latents, y))
+        _, decoding = _timed(partial(net.decode_latents, iter(payloads), (height, width)))
         _, synthesis = _timed(partial(net.g_s, y_hat))
         seconds = (analysis, encoding, decoding, synthesis)
         print(f"{f'{width}x{height}':24}" + "".join(f"{1e6 * s / (height * width):8.3f}" for s in seconds))
 
 
 def _compress(net: JointAutoregressive, x: Tensor) -> tuple[list[bytes], Tensor]:
-    return net.encode(net.g_a(x))
+    return net.encode_latents(net.g_a(x))
 
 
 def _decompress(net: JointAutoregressive, payloads: list[bytes], size: Size) -> Tensor:
-    return net.g_s(net.decode(iter(payloads), size))
+    return net.g_s(net.decode_latents(iter(payloads), size))
+
+
+def _net(model: Path) -> CompressionModel:
+    codec = lic.load(model)
+    assert isinstance(codec, LearnedCodec)
+    return codec.net
 
 
 def _batch(net: JointAutoregressive, image: Pixels) -> Tensor:

@@ -32,7 +32,7 @@ from lic.errors import UserError
 from lic.evaluation.complexity import HIGH_RATE_NETWORKS, NETWORKS, decoding_speed
 from lic.layers import pad
 from lic.metrics.complexity import macs_per_pixel
-from lic.models import describe_model
+from lic.models import TransformCoding, describe_model
 
 BASELINE = "baseline"
 Seconds = list[float]
@@ -104,18 +104,20 @@ def on_cpu(codec: LearnedCodec, image: Pixels) -> Seconds:
 @torch.inference_mode()
 def on_gpu(codec: LearnedCodec, image: Pixels) -> Seconds:
     """Of the network, with the transfers: pixels come from the CPU, and latents are coded there."""
+    net = codec.net
+    assert isinstance(net, TransformCoding)
     start = time.perf_counter()
-    x = pad(to_float(to_batch(image).cuda()), codec.net.downsampling)
-    y = codec.net.g_a(x).cpu()
+    x = pad(to_float(to_batch(image).cuda()), net.downsampling)
+    y = net.g_a(x).cpu()
     analyzed = time.perf_counter()
-    to_image(codec.net.g_s(y.round().cuda()))
+    to_image(net.g_s(y.round().cuda()))
     return [analyzed - start, time.perf_counter() - analyzed]
 
 
 def size(codec: LearnedCodec) -> tuple[str, str]:
     """Parameters, and multiply-accumulates per pixel."""
     parameters = sum(p.numel() for p in codec.net.parameters())
-    return f"{parameters:,}", f"{macs_per_pixel(codec.net, codec.net.downsampling):,}"
+    return f"{parameters:,}", f"{macs_per_pixel(codec.net):,}"
 
 
 def bpp(codec: LearnedCodec, images: Sequence[Pixels]) -> str:

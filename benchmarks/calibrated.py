@@ -45,7 +45,7 @@ def calibrated(name: str, **options: Any) -> HyperpriorCodec:
             _fit(
                 net.entropy_parameters,
                 lambda: net.bottleneck(y),
-                [_SCALES] * net.channels + [_MEANS] * net.channels,
+                [_SCALES] * net.latent_channels + [_MEANS] * net.latent_channels,
             )
         else:
             _fit(net.h_s, lambda: net.bottleneck(y), [_SCALES])

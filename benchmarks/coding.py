@@ -24,6 +24,8 @@ import torch
 from compressai.entropy_models import GaussianConditional
 
 from lic import allocator
+from lic.codecs import TILE
+from lic.codecs.learned import LearnedCodec
 from lic.data import read_image
 from lic.models.hyperprior import ContextFreeHyperprior
 
@@ -63,13 +65,14 @@ def processes(arguments: argparse.Namespace) -> tuple[float, float]:
 def inside(model: Path, image: Path, compress: float, decompress: float) -> None:
     """Print the shares of transforms and entropy coding, and the coder against CompressAI's."""
     codec = lic.load(model)
+    assert isinstance(codec, LearnedCodec)
     net, pixels = codec.net, read_image(image)
     assert isinstance(net, ContextFreeHyperprior), "a model with a hyperprior is needed"
-    y = codec.analyze(pixels)
-    payloads, y_hat = net.encode(y)
+    y = net.analyze(pixels, TILE)
+    payloads, y_hat = net.encode_latents(y)
     size = tuple(side * net.stride for side in y.shape[2:])
-    analysis, coding = median(lambda: codec.analyze(pixels)), median(lambda: net.encode(y))
-    decoding = median(lambda: net.decode(iter(payloads), (size[0], size[1])))
+    analysis, coding = median(lambda: net.analyze(pixels, TILE)), median(lambda: net.encode_latents(y))
+    decoding = median(lambda: net.decode_latents(iter(payloads), (size[0], size[1])))
     synthesis = median(lambda: net.g_s(y_hat))
     print(f"{'seconds':12}{'process':>10}{'transform':>11}{'entropy coding':>16}{'start and rest':>16}")
     for name, process, transform, entropy in (

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from lic.bitstream import Stream, StreamError
+from lic.codecs import TILE
 from lic.codecs.learned import LearnedCodec
 from lic.data.sources import ImageFolder
 from lic.layers import padded_size
@@ -88,6 +89,7 @@ def report(folder: Path) -> None:
 def cost(model: Path, images: Path) -> None:
     """Print what integers cost against the float networks: bits of y in every image, and time."""
     codec = load_codec(model)
+    assert isinstance(codec, LearnedCodec)
     net = codec.net
     assert isinstance(net, HyperpriorCodec)
     bits: dict[str, list[int]] = {"float": [], "integers": []}
@@ -95,9 +97,9 @@ def cost(model: Path, images: Path) -> None:
     photos = ImageFolder(images)
     with torch.inference_mode():
         for i in range(len(photos)):
-            y = codec.analyze(photos[i])
+            y = net.analyze(photos[i], TILE)
             z_payloads, z_hat = net.entropy_bottleneck.compress(net.hyper_analysis(y))
-            payloads, y_hat = net.encode(y)
+            payloads, y_hat = net.encode_latents(y)
             start = time.perf_counter()
             means, scales = net.predict(z_hat, y_hat)
             seconds["float"] += time.perf_counter() - start
@@ -118,6 +120,7 @@ def cost(model: Path, images: Path) -> None:
 def work(model: Path, images: Path, setting: str, step: str, folder: Path) -> None:
     """One setting: code all images into ``folder``, or decode what the other settings left there."""
     codec = load_codec(model)
+    assert isinstance(codec, LearnedCodec)
     transforms: Any = nullcontext()
     if setting == "weights in plain layout":
         codec.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -148,8 +151,9 @@ def work(model: Path, images: Path, setting: str, step: str, folder: Path) -> No
 
 def latents(codec: LearnedCodec, data: bytes) -> Tensor | None:
     """The decoder's y_hat; None if it has not the checksum that the stream gives."""
+    assert isinstance(codec.net, HyperpriorCodec)
     try:
-        return codec.decode_latents(Stream.unpack(data))
+        return codec.net.latents(Stream.unpack(data))
     except StreamError:
         return None
 

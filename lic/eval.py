@@ -24,9 +24,10 @@ def main(cfg: DictConfig) -> float:
     # Imported here: torch takes seconds, and --help, tab completion and misspelt options do without it.
     from hydra.utils import instantiate, to_absolute_path
 
+    from lic.codecs.base import each_setting
     from lic.codecs.classical import classical_codecs
     from lic.errors import UserError
-    from lic.evaluation.evaluate import evaluate, evaluate_classical, some_pictures
+    from lic.evaluation.evaluate import evaluate_classical, evaluate_settings, some_pictures
     from lic.evaluation.mixture import evaluate_mixture, evaluate_models
     from lic.rate_control.choice import check_different
     from lic.report.summary import add_classical, summarize
@@ -37,23 +38,24 @@ def main(cfg: DictConfig) -> float:
     folder = runs.run_folder()
     names, paths = ([given] if isinstance(given, str) else given or [] for given in (cfg.codec, cfg.ckpt))
     controlled = cfg.target_bpp is not None
-    if controlled and len(paths) < 2:
-        raise UserError("target_bpp chooses among models for each image; give several, as in ckpt=A,B.")
     for name in [*names, *cfg.classical]:
         classical_codecs(name)  # an unknown one is found out before the work
     learned = [load_codec(to_absolute_path(path)) for path in paths]
+    codecs = [codec for _, codec in each_setting(paths, learned)]
+    if controlled and len(codecs) < 2:
+        raise UserError("target_bpp chooses among models for each image; give several, as in ckpt=A,B.")
     if controlled:
         check_different(paths, learned)
     source = instantiate(cfg.data)
     images, data = source.evaluation_set, source.test_name
     pictures = some_pictures(len(images))
     if controlled:
-        mixture = evaluate_mixture(learned, images, folder, data, cfg.target_bpp, cfg.metric, pictures)
+        mixture = evaluate_mixture(codecs, images, folder, data, cfg.target_bpp, cfg.metric, pictures)
         results = [mixture.result, *mixture.alone]
     elif len(learned) == 1:
-        results = [evaluate(learned[0], images, folder, data, pictures)]
+        results = evaluate_settings(learned[0], images, folder, data, pictures)
     else:
-        results = list(evaluate_models(learned, images, folder, data, pictures))
+        results = list(evaluate_models(codecs, images, folder, data, pictures))
     for name in names:
         results += evaluate_classical(name, images, folder, data)
     if learned:

@@ -21,7 +21,7 @@ def main(cfg: DictConfig) -> float:
     # Imported here: torch takes seconds, and --help, tab completion and misspelt options do without it.
     from lightning import seed_everything
 
-    from lic.evaluation.evaluate import evaluate, some_pictures
+    from lic.evaluation.evaluate import evaluate_settings, some_pictures
     from lic.report.summary import add_classical, summarize
     from lic.store.load import load_codec
     from lic.training import build, logs
@@ -48,11 +48,13 @@ def main(cfg: DictConfig) -> float:
         assert checkpoints.best_cost is not None, "the last step is always validated"
         if not training.is_codec or not trainer.is_global_zero:
             return checkpoints.best_cost
-        images = data.test_set
-        result = evaluate(load_codec(folder), images, folder, data.test_name, some_pictures(len(images)))
-        for logger in trainer.loggers:
-            logger.log_metrics({f"test/{name}": value for name, value in result.mean.items()})
-    add_classical(runs.report_folder(), cfg.classical, images, result)
+        best, images = load_codec(folder), data.test_set
+        results = evaluate_settings(best, images, folder, data.test_name, some_pictures(len(images)))
+        for place, result in zip(best.settings, results, strict=True):
+            prefix = "test" if len(results) == 1 else f"test/{place}"
+            for logger in trainer.loggers:
+                logger.log_metrics({f"{prefix}/{name}": value for name, value in result.mean.items()})
+    add_classical(runs.report_folder(), cfg.classical, images, results[0])
     if not runs.in_sweep():
         summarize(folder)
     return checkpoints.best_cost

@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 
 from lic.data import DeadLeaves, ImageData
 from lic.entropy import update_tables
-from lic.models import MODELS, CompressionModel, build_model
+from lic.models import MODELS, TransformCoding, build_model
 from lic.training import callbacks as training_callbacks
 from lic.training.logs import quieten
 from lic.training.rate_distortion import RateDistortion
@@ -49,7 +49,7 @@ assert {variant["name"] for variant in VARIANTS.values()} == set(MODELS), "test 
 
 
 class MakeNet(Protocol):
-    def __call__(self, seed: int = 0, **options: Any) -> CompressionModel: ...
+    def __call__(self, seed: int = 0, **options: Any) -> TransformCoding: ...
 
 
 class RunPython(Protocol):
@@ -146,9 +146,10 @@ def variant(request: pytest.FixtureRequest) -> dict[str, Any]:
 def make_net() -> MakeNet:
     """A network in evaluation mode whose latents are not all zero and whose medians are not all integers."""
 
-    def make(seed: int = 0, **options: Any) -> CompressionModel:
+    def make(seed: int = 0, **options: Any) -> TransformCoding:
         torch.manual_seed(seed)
         net = build_model(**{"width": 8} | options)
+        assert isinstance(net, TransformCoding)
         with torch.no_grad():
             latent = torch.rand(1, 3, 128, 128)
             for transform in (getattr(net, name) for name in ("g_a", "h_a") if hasattr(net, name)):

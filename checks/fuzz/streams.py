@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from checks.fuzz.forging import EXTREMES, mutate, net_and_description
-from lic.bitstream import MAX_PIXELS, Stream
+from lic.bitstream import MAX_PIXELS, Stream, checksum
 from lic.bitstream.container import FIELDS, MAGIC, VERSION
-from lic.bitstream.fields import Field, Raw
-from lic.codecs import learned
+from lic.bitstream.fields import Choice, Field, Varint
 from lic.codecs.learned import LearnedCodec
 from lic.errors import UserError
 from lic.layers import padded_size
+from lic.models import TransformCoding
 
 SIZES = ((1, 1), (16, 16), (30, 50), (64, 64))
 LARGEST = 100 * 100  # pixels that most attacked decoders allow: larger images take longer, no other way
@@ -55,7 +55,11 @@ class Streams:
             field = rng.choice(FIELDS)
             if field.name == "payload_lengths":
                 values[field.name] = tuple(rng.choice(EXTREMES) for _ in range(rng.choice((0, 1, 2, 5000))))
-            elif not isinstance(field, Raw):
+            elif field.name == "options":
+                values[field.name] = bytes(rng.choice((1, 127, 255, 300)))
+            elif field.name == "latent_checksum":
+                values[field.name] = rng.choice((b"", b"\x80\0", b"\xff\xff"))
+            elif field.name != "fingerprint":
                 values[field.name] = rng.choice(EXTREMES)
         return _pack(values, stream.payloads)
 
@@ -66,13 +70,15 @@ class Streams:
 
     def _with_latent_checksum(self, stream: Stream) -> Stream:
         """What a patient attacker finds by trying all values."""
-        size = padded_size((stream.height, stream.width), self.codec.net.downsampling)
+        net = self.codec.net
+        assert isinstance(net, TransformCoding)
+        size = padded_size((stream.height, stream.width), net.downsampling)
         try:
             with torch.inference_mode():
-                y_hat = self.codec.net.decode(iter(stream.payloads), size)
+                y_hat = net.decode_latents(iter(stream.payloads), size)
         except (UserError, StopIteration, RuntimeError):
             return stream  # `read` will say what is wrong
-        return dataclasses.replace(stream, latent_checksum=learned._checksum(y_hat))
+        return dataclasses.replace(stream, latent_checksum=checksum(y_hat.numpy().data))
 
 
 class LargeStreams(Streams):
@@ -101,5 +107,7 @@ def _pack(header: dict[str, Any], payloads: tuple[bytes, ...]) -> bytes:
 
 
 def _boundless(field: Field) -> Field:
+    if isinstance(field, Choice):
+        return Varint(field.name, field.meaning, 0, 2**70)
     limits: dict[str, Any] = {"low": 0, "high": 2**70, "count": 2**70}
     return dataclasses.replace(field, **{k: v for k, v in limits.items() if hasattr(field, k)})

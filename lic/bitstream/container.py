@@ -1,23 +1,23 @@
 """The file that holds one coded image: a header declared field by field, the payloads, a checksum.
 
 ====================  ===================================================================================
-magic, version        ``lic`` and one byte, 2
+magic, version        ``lic`` and one byte, 3
 the fields below      see `FIELDS`: the reader, the writer and ``lic info`` know no other list
-payloads              one or more for each latent; the last one ends where the checksum begins
+payloads              one or more; the last one ends where the checksum begins
 checksum              4 bytes, CRC-32 of everything before it
 ====================  ===================================================================================
 
-A 768x512 photo coded by a hyperprior has 23 bytes of overhead. Bytes only; no torch.
+A 768x512 photo coded by a hyperprior has 24 bytes of overhead. Bytes only; no torch.
 """
 
 import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from lic.bitstream.fields import Field, Raw, Reader, StreamError, Varint, Varints
+from lic.bitstream.fields import Checksum, Choice, Counted, Field, Raw, Reader, StreamError, Varint, Varints
 
 MAGIC = b"lic"
-VERSION = 2
+VERSION = 3
 MAX_SIDE = 1 << 20
 MAX_PIXELS = 1 << 27
 """What a decoder allocates for unless it is told otherwise: a forged header can claim anything."""
@@ -29,16 +29,26 @@ FIELDS: tuple[Field, ...] = (
     Raw("fingerprint", "the model that wrote the stream and can read it", 4),
     Varint("width", "of the image, in pixels", 1, MAX_SIDE),
     Varint("height", "of the image, in pixels", 1, MAX_SIDE),
-    Varint("channels", "of the image: 3 are red, green, blue", 3, 3),
-    Varint("mode", "order of the latents in a band of rows: 0 is raster order, 1 in wavefronts", 0, 1),
-    Raw("latent_checksum", "of the latents that the decoder must find", 2),
+    Choice("channels", "of the image: 3 are red, green, blue, 1 is gray", (1, 3)),
+    Varint("method", "how the model coded, among the ways that its family knows", 0, 127),
+    Checksum("latent_checksum", "of the latents that the decoder must find"),
+    Counted("options", "of the model's family, in hexadecimal", 255),
     Varints("payload_lengths", "bytes of every payload but the last, which takes the rest", 1 << 12, 1 << 40),
 )
 
 
+def checksum(latents: bytes | memoryview) -> bytes:
+    """The checksum of latents as the header holds it: 15 bits of their CRC-32, after a bit that is one."""
+    low, high = zlib.crc32(latents).to_bytes(_CRC_BYTES, "little")[:2]
+    return bytes([low | 0x80, high])
+
+
 @dataclass(frozen=True)
 class Stream:
-    """One coded image as it lies in a file."""
+    """One coded image as it lies in a file.
+
+    ``latent_checksum`` is what `checksum` gives, or empty.
+    """
 
     fingerprint: bytes
     width: int
@@ -46,7 +56,8 @@ class Stream:
     latent_checksum: bytes
     payloads: tuple[bytes, ...]
     channels: int = 3
-    mode: int = 0
+    method: int = 0
+    options: bytes = b""
 
     @property
     def header(self) -> dict[str, Any]:

@@ -75,6 +75,48 @@ class Raw(Field):
 
 
 @dataclass(frozen=True)
+class Checksum(Field):
+    """Two bytes, of which the first is at least 128; or one zero byte where there is no checksum."""
+
+    def write(self, value: bytes) -> bytes:
+        """See `Field.write`."""
+        assert not value or (len(value) == 2 and value[0] >= 0x80)
+        return value or b"\0"
+
+    def read(self, reader: Reader) -> bytes:
+        """See `Field.read`."""
+        first = reader.take(1)
+        if first == b"\0":
+            return b""
+        if first[0] < 0x80:
+            raise StreamError(f"The stream's {self.name} is none: the file is damaged.")
+        return first + reader.take(1)
+
+    def printable(self, value: bytes) -> str:
+        """See `Field.printable`."""
+        return value.hex() or "none"
+
+
+@dataclass(frozen=True)
+class Choice(Field):
+    """One byte, among ``values``."""
+
+    values: tuple[int, ...]
+
+    def write(self, value: int) -> bytes:
+        """See `Field.write`."""
+        assert value in self.values, f"{self.name} = {value}"
+        return bytes([value])
+
+    def read(self, reader: Reader) -> int:
+        """See `Field.read`."""
+        value = reader.take(1)[0]
+        if value not in self.values:
+            raise StreamError(f"The stream's {self.name} is not one of {self.values}: the file is damaged.")
+        return value
+
+
+@dataclass(frozen=True)
 class Varint(Field):
     """An unsigned integer in ``low``…``high``, seven bits a byte, least significant first (LEB128)."""
 
@@ -104,6 +146,28 @@ class Varint(Field):
                 f"The stream's {self.name} is not from {self.low} to {self.high}: the file is damaged."
             )
         return value
+
+
+@dataclass(frozen=True)
+class Counted(Field):
+    """Bytes after their number, which is at most ``count``."""
+
+    count: int
+
+    def write(self, value: bytes) -> bytes:
+        """See `Field.write`."""
+        return self._length().write(len(value)) + value
+
+    def read(self, reader: Reader) -> bytes:
+        """See `Field.read`."""
+        return reader.take(self._length().read(reader))
+
+    def printable(self, value: bytes) -> str:
+        """See `Field.printable`."""
+        return value.hex() or "none"
+
+    def _length(self) -> Varint:
+        return Varint(f"number of bytes of {self.name}", self.meaning, 0, self.count)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,11 @@ from lic.errors import UserError
 
 if TYPE_CHECKING:  # torch only where a network runs
     from lic.codecs.base import Encoded, FileCodec
-    from lic.codecs.learned import LearnedCodec
     from lic.data import Pixels
 
+_ONE_OR_A_TARGET = (
+    "Give one --model; or several, and a number for --target-bpp or for --target-psnr to choose by."
+)
 Target = Annotated[
     str, typer.Argument(metavar="TARGET", help="File or folder to write; - is standard output.")
 ]
@@ -35,6 +37,10 @@ def compress(
     ],
     target: Target,
     model: Models,
+    setting: Annotated[
+        str | None,
+        typer.Option(help="Of a model that has several settings, the one to code with."),
+    ] = None,
     target_bpp: Annotated[
         float | None,
         typer.Option(min=0, help="Of several models, take the best that stays within these bits per pixel."),
@@ -54,17 +60,13 @@ def compress(
     _check_options(target, json)
     options = {"target_bpp": target_bpp, "target_psnr": target_psnr}
     aims = {name: aim for name, aim in options.items() if aim is not None}
-    wanted = 1 if len(model) > 1 else 0
-    if len(aims) != wanted or not all(map(math.isfinite, aims.values())):
-        raise UserError(
-            "Give one --model; or several, and a number for --target-bpp or for --target-psnr to choose by."
-        )
+    if (len(model) > 1 and not aims) or len(aims) > 1 or not all(map(math.isfinite, aims.values())):
+        raise UserError(_ONE_OR_A_TARGET)
     with _starting():
         from lic.data import read_image
 
-        names: dict[FileCodec, str] = {}
-        for path in model:
-            names[lic.load(path, tile=tile, max_pixels=max_pixels)] = path
+        loaded = [lic.load(path, tile=tile, max_pixels=max_pixels) for path in model]
+        names = _candidates(model, loaded, setting, choose=bool(aims))
     encode = _encoder(list(names), **aims)
 
     def work(index: int) -> tuple[str, batch.Result]:
@@ -145,7 +147,28 @@ def _encoder(codecs: "list[FileCodec]", **aims: float) -> "Callable[[Pixels], tu
     return lambda image: encode_to_target(codecs, image, **aims)
 
 
-def _reader(names: "dict[LearnedCodec, str]", stream: Stream) -> "LearnedCodec":
+def _candidates(
+    models: list[str], codecs: "list[FileCodec]", setting: str | None, choose: bool
+) -> "dict[FileCodec, str]":
+    """What may code an image: the given models, at the one setting or, to choose among, at all of theirs."""
+    if setting is not None:
+        for model, codec in zip(models, codecs, strict=True):
+            if setting not in codec.settings:
+                known = list(codec.settings)
+                advice = f"give one of {', '.join(known)}" if len(known) > 1 else "leave --setting out"
+                raise UserError(f"{model} has no setting {setting!r}; {advice}.")
+        codecs = [codec.settings[setting] for codec in codecs]
+    elif choose:
+        from lic.codecs.base import each_setting
+
+        if len(several := each_setting(models, codecs)) > 1:
+            return {codec: name for name, codec in several}
+    if choose and len(codecs) == 1:
+        raise UserError(_ONE_OR_A_TARGET)
+    return dict(zip(codecs, models, strict=True))
+
+
+def _reader(names: "dict[FileCodec, str]", stream: Stream) -> "FileCodec":
     """The model that a stream names."""
     for codec in names:
         if codec.fingerprint == stream.fingerprint:

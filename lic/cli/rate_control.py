@@ -52,20 +52,22 @@ def rate_control(
     models, images = _split(sources)
     _check_output(output, force)
     import lic
+    from lic.codecs.base import each_setting
     from lic.evaluation.evaluate import STREAMS
     from lic.evaluation.mixture import evaluate_mixture
     from lic.evaluation.result import json_text
     from lic.rate_control.choice import check_different
 
-    codecs = [lic.load(path, tile=tile) for path in models]
-    check_different(models, codecs)
+    loaded = [lic.load(path, tile=tile) for path in models]
+    check_different(models, loaded)
+    codecs = dict(each_setting(models, loaded))
     measure = metric.replace("-", "_")
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary:
         work = Path(temporary)
         bar = sys.stderr.isatty()
-        mixture = evaluate_mixture(codecs, images, work, "", target_bpp, measure, progress=bar)
-        summary = json_text(mixture.summary(dict(zip(models, codecs, strict=True))))
+        mixture = evaluate_mixture(list(codecs.values()), images, work, "", target_bpp, measure, progress=bar)
+        summary = json_text(mixture.summary(codecs))
         (work / STREAMS / SUMMARY).write_text(summary, "utf-8")
         _put(work / STREAMS, output, work / "replaced")
     if as_json:
@@ -73,7 +75,7 @@ def rate_control(
         return
     from lic.console import Console
 
-    Console().print(_table(models, mixture))
+    Console().print(_table(list(codecs), mixture))
     typer.echo(
         f"{output}: {len(images)} files, {mixture.result.mean['bpp_pooled']:.4f} of {target_bpp:g} bpp"
     )

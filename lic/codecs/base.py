@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, overload
 
@@ -20,8 +20,8 @@ class CodecInfo:
     """Who a codec is, in reports and tables.
 
     ``curve`` names the R-D curve that its point lies on (a model and its fixed choices), ``setting`` is
-    what moves along the curve ("λ = 5", "quality 50"). ``macs`` are multiply-accumulates per image pixel,
-    see `lic.metrics.complexity.macs_per_pixel`; evaluation fills them in.
+    what moves along the curve ("λ = 5", "quality 50"). ``macs`` are what `FileCodec.macs` counts;
+    evaluation fills them in.
     """
 
     curve: str
@@ -63,9 +63,29 @@ class FileCodec(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.info.curve}, {self.info.setting}>"
 
+    @property
+    def fingerprint(self) -> bytes:
+        """Names, in the codec's files, what can read them; empty where nothing does."""
+        return b""
+
+    @property
+    def settings(self) -> Mapping[str, "FileCodec"]:
+        """This codec at each of its settings, by a name that a folder can have ("jpeg-50").
+
+        All write files that this one decodes; it encodes at one of them. Most codecs have one setting.
+        """
+        return {self.info.model: self}
+
+    def macs(self) -> int | None:
+        """Multiply-accumulates per image pixel, see `lic.metrics.complexity.macs_per_pixel`.
+
+        Counting takes a pass through the network. None where there is none.
+        """
+        return None
+
     @abstractmethod
     def encode(self, image: Pixels) -> Encoded:
-        """Code an image of any size from 1x1."""
+        """Code an image of any size from 1x1, uint8 [H, W, C], of 1 channel or 3."""
 
     @abstractmethod
     def decode(self, data: bytes) -> Pixels:
@@ -102,7 +122,7 @@ class FileCodec(ABC):
 
         Args:
             data: the whole file.
-            into: a PIL image (RGB), an array (uint8 ``[H, W, 3]``) or a tensor (uint8 ``[3, H, W]``).
+            into: a PIL image (RGB or L), an array (uint8 ``[H, W, C]``) or a tensor (uint8 ``[C, H, W]``).
 
         Raises:
             UserError: the bytes are no such file, damaged, or another model's; ``data`` is something else
@@ -118,4 +138,15 @@ class FileCodec(ABC):
         pixels = self.decode(bytes(data))
         if into == "numpy":
             return pixels
-        return fromarray(pixels) if into == "pil" else to_batch(pixels)[0]
+        if into == "pil":
+            return fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        return to_batch(pixels)[0]
+
+
+def each_setting(names: Sequence[str], codecs: Sequence[FileCodec]) -> list[tuple[str, FileCodec]]:
+    """All settings of some codecs, with the codec's name and, where it has several, the setting's."""
+    return [
+        (name if len(codec.settings) == 1 else f"{name} {setting}", one)
+        for name, codec in zip(names, codecs, strict=True)
+        for setting, one in codec.settings.items()
+    ]

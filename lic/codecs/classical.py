@@ -47,6 +47,6 @@ class PillowCodec(FileCodec):
             raise UserError(f"This is not a readable {self.info.curve} file: {error}.") from error
 
 
-def classical_codecs(name: str, qualities: Iterable[int] = _QUALITIES) -> list[PillowCodec]:
-    """One codec per quality: the points of ``name``'s R-D curve."""
-    return [PillowCodec(name, quality) for quality in qualities]
+def classical_codecs(name: str, qualities: Iterable[int] = _QUALITIES) -> dict[str, PillowCodec]:
+    """One codec per quality, by names such as "jpeg-50": the points of ``name``'s R-D curve."""
+    return {f"{name}-{quality}": PillowCodec(name, quality) for quality in qualities}

@@ -1,42 +1,40 @@
 """A trained network as a codec of files."""
 
 import hashlib
-import math
-import time
-import zlib
-from functools import cached_property
+from functools import cached_property, singledispatch
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lic.bitstream import MAX_PIXELS, MAX_SIDE, Stream, StreamError
 from lic.codecs import TILE
 from lic.codecs.base import CodecInfo, Encoded, FileCodec
-from lic.codecs.tiling import margin, scaled, tiles
-from lic.data.images import Pixels, to_batch, to_float, to_image
+from lic.data.images import Pixels
 from lic.entropy import tables
 from lic.errors import UserError
-from lic.layers import padded_size
-from lic.models import CompressionModel, Size
+from lic.metrics.complexity import macs_per_pixel
+from lic.models import Coded, CompressionModel
 
 
 class LearnedCodec(FileCodec):
     """Codes images with ``net``, whose weights are on the CPU and whose tables are up to date.
 
-    The decoder finds the encoder's latents on every machine, see `lic.entropy.integer`; the checksum of
-    the latents in each stream holds it to that. The transforms g_a and g_s are in floating point: between
-    machines, decoded pixels may differ by a level where a value lies at the border of two.
+    A gray image is repeated for a network of colour images, and comes back gray: each pixel is the mean of
+    red, green and blue, which of all grays is the nearest to what the network gave, and less noisy than one
+    of them. It is computed in integers.
+
+    A codec whose files hold those of another codec derives from this one, overrides `code` and `restore`,
+    and perhaps `FileCodec.settings`; `codec_of` is told of it.
 
     Args:
         net: the network; it is put in evaluation mode.
         info: who the codec is in reports.
-        tile: images of more than tile² pixels are processed in parts of at most that side; sets the peak
-            memory.
+        tile: images of more than tile² pixels are processed in parts of at most that side, where the
+            network can be; sets the peak memory.
         max_pixels: streams that claim more are refused.
 
     Raises:
-        UserError: ``tile`` is less than a latent.
+        UserError: ``tile`` is less than the network needs.
     """
 
     suffix = ".lic"
@@ -44,8 +42,8 @@ class LearnedCodec(FileCodec):
     def __init__(
         self, net: CompressionModel, info: CodecInfo, *, tile: int = TILE, max_pixels: int = MAX_PIXELS
     ):
-        if not isinstance(tile, int) or tile < net.stride:
-            raise UserError(f"A tile must have at least {net.stride} pixels along a side, not {tile!r}.")
+        if not isinstance(tile, int) or tile < net.least_tile:
+            raise UserError(f"A tile must have at least {net.least_tile} pixels along a side, not {tile!r}.")
         self.net = net.eval()
         self.info = info
         self.tile, self.max_pixels = tile, max_pixels
@@ -55,106 +53,78 @@ class LearnedCodec(FileCodec):
         """The model's name in its streams."""
         return fingerprint(self.net)
 
+    def macs(self) -> int:
+        """See `FileCodec.macs`."""
+        return macs_per_pixel(self.net, channels=self.net.image_channels)
+
+    def code(self, image: Pixels) -> Coded:
+        """What stands in the stream of an image with the network's channels."""
+        return self.net.encode(image, self.tile)
+
+    def restore(self, stream: Stream) -> Pixels:
+        """The image of a stream, with the network's channels.
+
+        Raises:
+            StreamError: the stream is forged.
+        """
+        self.net.check(stream)
+        return self.net.decode(stream, self.tile)
+
     @torch.inference_mode()
     def encode(self, image: Pixels) -> Encoded:
         """See `FileCodec.encode`.
 
         Raises:
-            UserError: a side or the whole is too large for the format, or the network yields numbers that
-                are not finite.
+            UserError: a side or the whole is too large for the format, the image has colours that the
+                network does not see, or the network yields numbers that are not finite.
         """
-        height, width = image.shape[:2]
+        height, width, channels = image.shape
         if max(height, width) > MAX_SIDE or height * width > self.max_pixels:
             raise UserError(
                 f"The image has {width}x{height} pixels; a side may have {MAX_SIDE:,}, and all together "
                 f"{self.max_pixels:,} unless --max-pixels (max_pixels in Python) allows more."
             )
-        start = time.perf_counter()
-        y = self.analyze(image)
-        analysis_s = time.perf_counter() - start
-        payloads, y_hat = self.net.encode(y)
+        if channels > self.net.image_channels:
+            raise UserError("The image has colours and the model codes gray ones; convert it to gray.")
+        coded = self.code(np.broadcast_to(image, (height, width, self.net.image_channels)))
+        lazily = torch.inference_mode()
         stream = Stream(
-            self.fingerprint, width, height, _checksum(y_hat), tuple(payloads), mode=self.net.mode
+            self.fingerprint,
+            width,
+            height,
+            coded.latent_checksum,
+            tuple(coded.payloads),
+            channels,
+            coded.method,
+            coded.options,
         )
         return Encoded(
             stream.pack(),
-            reconstruct=lambda: self._synthesize(y_hat, (height, width)),
-            estimate_bits=lambda: self._estimate_bits(y, y_hat),
-            analysis_s=analysis_s,
+            reconstruct=lazily(lambda: _with_channels(coded.reconstruct(), channels)),
+            estimate_bits=lazily(coded.estimate_bits),
+            analysis_s=coded.analysis_s,
         )
 
     @torch.inference_mode()
     def decode(self, data: bytes) -> Pixels:
         """See `FileCodec.decode`."""
         stream = Stream.unpack(data, self.max_pixels)
-        return self._synthesize(self.decode_latents(stream), (stream.height, stream.width))
-
-    @torch.inference_mode()
-    def decode_latents(self, stream: Stream) -> Tensor:
-        """The y_hat of a stream, exactly the encoder's.
-
-        Raises:
-            StreamError: the stream is another model's, or forged.
-        """
         if stream.fingerprint != self.fingerprint:
             raise StreamError(
                 f"The stream was written by another model (fingerprint {stream.fingerprint.hex()}, this one "
                 f"is {self.fingerprint.hex()}); decode it with the model that wrote it."
             )
-        if stream.mode != self.net.mode:
-            raise StreamError("The stream has another order of latents than its model: the file is forged.")
-        payloads = iter(stream.payloads)
-        try:
-            size = padded_size((stream.height, stream.width), self.net.downsampling)
-            y_hat = self.net.decode(payloads, size)
-        except StopIteration:
-            raise StreamError("The stream has too few payloads: the file is forged.") from None
-        if next(payloads, None) is not None:
-            raise StreamError("The stream has payloads left over: the file is forged.")
-        if _checksum(y_hat) != stream.latent_checksum:
-            raise StreamError(
-                "The decoder found other latents than the encoder wrote: the file is forged, or this machine "
-                "does not compute as IEEE 754 prescribes; decode it on another machine."
-            )
-        return y_hat
+        if stream.channels > self.net.image_channels:
+            raise StreamError("The stream has colours that its model does not code: the file is forged.")
+        return _with_channels(self.restore(stream), stream.channels)
 
-    @torch.inference_mode()
-    def analyze(self, image: Pixels) -> Tensor:
-        """The image's y [1, C, h, w], float32; the image is padded by repeating its last row and column."""
-        net, size = self.net, (image.shape[0], image.shape[1])
-        height, width = (side // net.stride for side in padded_size(size, net.downsampling))
-        y = torch.empty(1, net.channels, height, width, dtype=torch.float32)
-        for tile in tiles((height, width), self.tile // net.stride, lambda: self._margins[0]):
-            window = scaled(tile.seen, net.stride)
-            rows, columns = (
-                np.arange(part.start, part.stop).clip(max=side - 1)
-                for part, side in zip(window, size, strict=True)
-            )
-            x = to_float(to_batch(image[np.ix_(rows, columns)]))
-            y[:, :, *tile.place] = net.g_a(x)[:, :, *tile.kept]
-        return y
 
-    @torch.inference_mode()
-    def _synthesize(self, y_hat: Tensor, size: Size) -> Pixels:
-        net = self.net
-        image = np.empty((*size, 3), np.uint8)
-        for tile in tiles(
-            (y_hat.shape[2], y_hat.shape[3]), self.tile // net.stride, lambda: self._margins[1]
-        ):
-            x_hat = net.g_s(y_hat[:, :, *tile.seen])[:, :, *scaled(tile.kept, net.stride)]
-            place = image[scaled(tile.place, net.stride)]
-            place[:] = to_image(x_hat)[: place.shape[0], : place.shape[1]]
-        return image
-
-    @cached_property
-    def _margins(self) -> tuple[int, int]:
-        """Of g_a and g_s, in latents."""
-        net = self.net
-        return margin(net.g_a, 3, net.stride), margin(net.g_s, net.channels, 1)
-
-    @torch.inference_mode()
-    def _estimate_bits(self, y: Tensor, y_hat: Tensor) -> float:
-        return math.fsum(bits.item() for bits in self.net.coded_bits(y, y_hat).values())
+@singledispatch
+def codec_of(
+    net: CompressionModel, info: CodecInfo, *, tile: int = TILE, max_pixels: int = MAX_PIXELS
+) -> FileCodec:
+    """The codec of a network's files; ``codec_of.register(Network)(Codec)`` gives some another than this."""
+    return LearnedCodec(net, info, tile=tile, max_pixels=max_pixels)
 
 
 def fingerprint(net: CompressionModel) -> bytes:
@@ -166,5 +136,8 @@ def fingerprint(net: CompressionModel) -> bytes:
     return digest.digest()[:4]
 
 
-def _checksum(y_hat: Tensor) -> bytes:
-    return zlib.crc32(y_hat.numpy().data).to_bytes(4, "little")[:2]
+def _with_channels(image: Pixels, channels: int) -> Pixels:
+    if image.shape[2] == channels:
+        return image
+    sums = image.sum(axis=2, dtype=np.uint16, keepdims=True)
+    return ((sums + 1) // 3).astype(np.uint8)

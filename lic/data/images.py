@@ -258,6 +258,6 @@ def to_batch(image: Pixels) -> Tensor:
 
 
 def to_image(x: Tensor) -> Pixels:
-    """A float batch of one, ``[1, 3, H, W]`` nominally in 0…1, as a uint8 image ``[H, W, 3]``."""
-    assert x.ndim == 4 and x.shape[:2] == (1, 3), tuple(x.shape)
+    """A float batch of one, ``[1, C, H, W]`` nominally in 0…1, as a uint8 image ``[H, W, C]``."""
+    assert x.ndim == 4 and x.shape[0] == 1 and x.shape[1] in (1, 3), tuple(x.shape)
     return to_uint8(x[0]).permute(1, 2, 0).contiguous().cpu().numpy()

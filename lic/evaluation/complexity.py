@@ -228,7 +228,7 @@ def _add_rows(view: Table, section: Sequence[Mapping[str, Any]]) -> None:
     baseline = 0
     for description, options in {describe_model(**options): options for options in section}.items():
         net = build_model(**options)
-        macs = macs_per_pixel(net, net.downsampling)
+        macs = macs_per_pixel(net)
         baseline = baseline or macs
         printed = decoding_speed(description)  # of the model by default
         view.add_row(

@@ -10,14 +10,12 @@ import numpy as np
 import torch
 
 from lic.atomic import write_bytes
-from lic.codecs.base import CodecInfo, FileCodec
+from lic.codecs.base import FileCodec
 from lic.codecs.classical import classical_codecs
-from lic.codecs.learned import LearnedCodec
 from lic.console import track
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
-from lic.metrics.complexity import macs_per_pixel
 from lic.metrics.quality import ms_ssim, ms_ssim_db, psnr
 
 STREAMS, CLASSICAL = "streams", "classical"
@@ -61,9 +59,20 @@ def evaluate(
         if index in pictures:
             write_png(folder / ORIGINALS / f"{name}.png", image)
             write_png(folder / RECONSTRUCTIONS / f"{name}.png", decoded)
-    result = Result(_info(codec), data, tuple(rows), torch.get_num_threads())
+    info = replace(codec.info, macs=codec.macs())
+    result = Result(info, data, tuple(rows), torch.get_num_threads())
     result.save(folder / RESULT_FILE)
     return result
+
+
+def evaluate_settings(
+    codec: FileCodec, images: ImageSet, folder: Path, data: str, pictures: Sequence[int] = ()
+) -> list[Result]:
+    """Measure ``codec`` at each of its settings: in ``folder``, or of several each in a folder below it."""
+    places = {one: folder / name for name, one in codec.settings.items()}
+    if len(places) == 1:
+        places = dict.fromkeys(places, folder)
+    return [evaluate(one, images, place, data, pictures) for one, place in places.items()]
 
 
 def evaluate_classical(
@@ -73,7 +82,7 @@ def evaluate_classical(
 
     Without ``again``, those that have a result already are left as they are.
     """
-    places = {codec: folder / f"{name}-{codec.quality}" for codec in classical_codecs(name)}
+    places = {codec: folder / setting for setting, codec in classical_codecs(name).items()}
     todo = [codec for codec, place in places.items() if again or not (place / RESULT_FILE).exists()]
     pictures = some_pictures(len(images))
     return [
@@ -85,13 +94,6 @@ def evaluate_classical(
 def some_pictures(count: int, wanted: int = 4) -> list[int]:
     """Evenly spread indexes of the images whose reconstructions are kept."""
     return sorted({round(i) for i in np.linspace(0, count - 1, min(wanted, count))})
-
-
-def _info(codec: FileCodec) -> CodecInfo:
-    """Who the codec is, and what its network costs: counting takes a pass through it."""
-    if not isinstance(codec, LearnedCodec):
-        return codec.info
-    return replace(codec.info, macs=macs_per_pixel(codec.net, codec.net.downsampling))
 
 
 def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[Row, Pixels]:
@@ -124,7 +126,7 @@ def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[Ro
         encode_s=encode_s,
         decode_s=decode_s,
         analysis_s=encoded.analysis_s,
-        synthesis_s=synthesis_s if codec.info.learned else math.nan,
+        synthesis_s=math.nan if math.isnan(encoded.analysis_s) else synthesis_s,
     )
     assert math.isfinite(row.bpp)
     return row, decoded

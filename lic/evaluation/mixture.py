@@ -10,7 +10,6 @@ import numpy as np
 
 from lic.atomic import write_bytes
 from lic.codecs.base import CodecInfo, FileCodec
-from lic.codecs.learned import LearnedCodec
 from lic.data import ImageSet
 from lic.errors import UserError
 from lic.evaluation.evaluate import STREAMS, evaluate
@@ -38,13 +37,13 @@ class Mixture:
     result: Result
     alone: tuple[Result, ...]
 
-    def summary(self, codecs: Mapping[str, LearnedCodec]) -> dict[str, Any]:
+    def summary(self, codecs: Mapping[str, FileCodec]) -> dict[str, Any]:
         """What was chosen, and what each model would have reached, for `json_text`.
 
         Args:
             codecs: the models by the names that people know them by.
         """
-        names = list(codecs)
+        names, suffixes = list(codecs), [codec.suffix for codec in codecs.values()]
         return {
             "target_bpp": self.target_bpp,
             "metric": self.metric,
@@ -62,7 +61,7 @@ class Mixture:
             ],
             "images": [
                 {
-                    "file": f"{row.file}{LearnedCodec.suffix}",
+                    "file": f"{row.file}{suffixes[model]}",
                     "model": names[model],
                     "bytes": row.bytes,
                     "bpp": row.bpp,

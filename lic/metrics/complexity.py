@@ -71,19 +71,20 @@ def layer_costs(net: nn.Module, side: int = 256) -> list[LayerCost]:
             )
         )
 
-    _observe(net, side, _Convolution, record)
+    _observe(net, torch.zeros(1, 3, side, side), _Convolution, record)
     return [*costs, *_uncounted(net)]
 
 
-def macs_per_pixel(net: nn.Module, side: int = 256) -> int:
+def macs_per_pixel(net: nn.Module, side: int = 256, channels: int = 3) -> int:
     """The multiply-accumulates of encoding and decoding together per pixel of the image.
 
     Those of `LayerCost` and, unlike there, of GDN, which is a 1x1 convolution. What a causal mask hides is
     not counted. Priors, biases and activations are not.
 
     Args:
-        net: a network that takes [1, 3, side, side].
+        net: a network that takes [1, channels, side, side].
         side: of the square image in pixels; any multiple of the network's downsampling gives the same.
+        channels: of the image.
     """
     macs = 0
 
@@ -91,14 +92,14 @@ def macs_per_pixel(net: nn.Module, side: int = 256) -> int:
         nonlocal macs
         macs += _macs(layer, x, y)
 
-    _observe(net, side, _Convolution | GDN, record)
+    _observe(net, torch.zeros(1, channels, side, side), _Convolution | GDN, record)
     return round(macs / side**2)
 
 
 def _observe(
-    net: nn.Module, side: int, kind: Any, record: Callable[[str, Any, Tensor, Tensor], None]
+    net: nn.Module, image: Tensor, kind: Any, record: Callable[[str, Any, Tensor, Tensor], None]
 ) -> None:
-    """Pass a square image through the network: each layer of a kind records (name, layer, input, output)."""
+    """Pass an image through the network: each layer of a kind records (name, layer, input, output)."""
     hooks = [
         layer.register_forward_hook(
             lambda layer, inputs, output, name=name: record(name, layer, inputs[0], output)
@@ -106,11 +107,11 @@ def _observe(
         for name, layer in net.named_modules()
         if isinstance(layer, kind)
     ]
-    device = next(net.parameters()).device
+    place = next(net.parameters(), image).device
     was_training = net.training
     try:
         with torch.inference_mode():
-            net.eval()(torch.zeros(1, 3, side, side, device=device))
+            net.eval()(image.to(place))
     finally:
         net.train(was_training)
         for hook in hooks:

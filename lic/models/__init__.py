@@ -11,11 +11,12 @@ from torch import nn
 from lic import plugins
 from lic.errors import UserError
 from lic.models.autoregressive import JointAutoregressive
-from lic.models.base import CompressionModel, Forward, Size
+from lic.models.base import Coded, CompressionModel, Forward, Size
 from lic.models.factorized import Baseline
 from lic.models.hyperprior import Hyperprior
 from lic.models.resnet3x3 import ResNet3x3Four, ResNet3x3Three
 from lic.models.subpixel import FastDIC, ScaleHyperprior
+from lic.models.transform import TransformCoding
 
 MODELS: dict[str, type[CompressionModel]] = {
     "baseline": Baseline,
@@ -59,9 +60,8 @@ def build_model(name: str, **options: Any) -> CompressionModel:
 def describe_model(name: str, **options: Any) -> str:
     """The model's name and every option that is not its default: what reports call it."""
     defaults = {key: p.default for key, p in inspect.signature(_family(name)).parameters.items()}
-    if (
-        "bottleneck" in defaults and defaults["bottleneck"] == defaults["width"]
-    ):  # then configurations let it follow the width
+    if "width" in defaults and defaults.get("bottleneck") == defaults["width"]:
+        # configurations let it follow the width
         options.setdefault("bottleneck", defaults["bottleneck"])
         defaults["bottleneck"] = options.get("width", defaults["width"])
     parts = [name]
@@ -96,6 +96,7 @@ def _family(name: str) -> type[CompressionModel]:
 __all__ = [
     "MODELS",
     "Baseline",
+    "Coded",
     "CompressionModel",
     "FastDIC",
     "Forward",
@@ -105,6 +106,7 @@ __all__ = [
     "ResNet3x3Three",
     "ScaleHyperprior",
     "Size",
+    "TransformCoding",
     "build_model",
     "describe_model",
     "net_weights",

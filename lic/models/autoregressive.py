@@ -49,7 +49,7 @@ class JointAutoregressive(HyperpriorCodec):
         UserError: an odd width or bottleneck, a block other than 1, 2 or 4.
     """
 
-    mode = 1  # wavefronts; 0, a raster scan, finds the same y_hat in many more steps
+    method = 1  # wavefronts; 0, a raster scan, finds the same y_hat in many more steps
     least_rows = 32  # a wavefront has as many positions at most
 
     def __init__(self, width: int = 192, bottleneck: int = 192, pixel_unshuffle: int = 1):
@@ -58,7 +58,7 @@ class JointAutoregressive(HyperpriorCodec):
         check_width("model.bottleneck", bottleneck)
         r, n, m = pixel_unshuffle, width, bottleneck
         image = 3 * r * r
-        self.channels = m
+        self.latent_channels = m
         self.g_a = nn.Sequential(
             *space_to_depth(r),
             conv(image, n, 5, stride=2),
@@ -117,7 +117,7 @@ class JointAutoregressive(HyperpriorCodec):
         return _split(self.entropy_parameters(torch.cat([psi, phi], 1)))
 
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `CompressionModel.bottleneck`.
+        """See `TransformCoding.bottleneck`.
 
         In evaluation the context is that of round(y), all at once, as in CompressAI. The coded y_hat,
         round(y - means) + means, would need the steps of coding.
@@ -127,7 +127,7 @@ class JointAutoregressive(HyperpriorCodec):
 
     def encode_rows(self, rows: slice, y: Tensor, z_hat: Tensor, y_hat: Tensor) -> bytes:
         """See `HyperpriorCodec.encode_rows`."""
-        scan = Scan(y_hat, rows, ORDERS[self.mode])
+        scan = Scan(y_hat, rows, ORDERS[self.method])
         wanted = scan.in_order(y[:, :, rows])
         symbols, indexes = [], []
         for step, means, scales in self._steps(scan, z_hat, rows):
@@ -140,7 +140,7 @@ class JointAutoregressive(HyperpriorCodec):
 
     def decode_rows(self, rows: slice, payload: bytes, z_hat: Tensor, y_hat: Tensor) -> None:
         """See `HyperpriorCodec.decode_rows`."""
-        scan = Scan(y_hat, rows, ORDERS[self.mode])
+        scan = Scan(y_hat, rows, ORDERS[self.method])
         decoder = self.gaussian_conditional.decoder(payload, y_hat[:, :, rows].numel())
         for step, means, scales in self._steps(scan, z_hat, rows):
             scan.put(step, decoder.decode(self.gaussian_conditional.indexes(scales)) + means)
@@ -158,7 +158,7 @@ class JointAutoregressive(HyperpriorCodec):
         generator = torch.Generator().manual_seed(0)
         for z_hat in self.entropy_bottleneck.samples():
             size = (4 * z_hat.shape[2], 4 * z_hat.shape[3])
-            noise = torch.randn(z_hat.shape[0], self.channels, *size, generator=generator)
+            noise = torch.randn(z_hat.shape[0], self.latent_channels, *size, generator=generator)
             y_hat = torch.zeros_like(noise)
             for _ in range(_ITERATIONS):
                 means, scales = self.predict(z_hat, y_hat)

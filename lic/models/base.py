@@ -1,11 +1,14 @@
-"""What every network offers: a forward pass for training, and coding of its latents to bytes."""
+"""What every network offers: a forward pass for training, and coding of an image to bytes and back."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from lic.bitstream import Stream, StreamError
+from lic.data.images import Pixels
 from lic.errors import UserError
 
 Size = tuple[int, int]
@@ -13,68 +16,89 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Forward:
-    """A training pass: ``x_hat`` [N, 3, H, W] and, per latent, the estimated ``bits`` of each image [N]."""
+    """A training pass: ``x_hat`` [N, C, H, W] and, per latent, the estimated ``bits`` of each image [N].
+
+    ``bits`` are empty where a training knows no rate.
+    """
 
     x_hat: Tensor
     bits: dict[str, Tensor]
 
 
-class CompressionModel(nn.Module, ABC):
-    """A learned codec: analysis ``g_a``, synthesis ``g_s``, and an entropy model of the latents between.
+@dataclass(frozen=True)
+class Coded:
+    """What a network makes of an image: parts of a stream, and what is known of them.
 
-    Images are float32 [N, 3, H, W] in [0, 1] with H and W multiples of ``downsampling``. `encode` and
-    `decode` work on one image, in evaluation and inference mode, on the CPU, after
-    `lic.entropy.update_tables` or `load_tables`; both find the same ``y_hat`` on every machine.
-
-    Args:
-        pixel_unshuffle: the side of the blocks of pixels that take the place of pixels, in front of all
-            stages that the family has: y and z have as many times fewer rows and columns.
-
-    Raises:
-        UserError: a block other than 1, 2 or 4.
+    ``reconstruct`` gives the image that the decoder will have, ``estimate_bits`` the rate that likelihoods
+    promise; both compute when they are called, so that the time of `CompressionModel.encode` is the time of
+    coding. ``latent_checksum``, two bytes as `lic.bitstream.checksum` makes them, is of what the decoder must
+    find to the last bit; empty where nothing must. ``method`` and ``options`` are the family's own.
+    ``analysis_s`` are the seconds that the transform of the pixels took, their conversion included; NaN where
+    there is none.
     """
 
-    downsampling: int  # of all of the net: padded sides are multiples of it
-    stride: int = 16  # of g_a: x's sides are those of y times this
-    channels: int  # of y
-    mode: int = 0  # of the streams: in which order latents are coded, see `lic.bitstream.FIELDS`
+    payloads: Sequence[bytes]
+    reconstruct: Callable[[], Pixels]
+    estimate_bits: Callable[[], float] = lambda: math.nan
+    method: int = 0
+    latent_checksum: bytes = b""
+    options: bytes = b""
+    analysis_s: float = math.nan
+
+
+class CompressionModel(nn.Module, ABC):
+    """A learned codec of images. What stands between image and bytes is the business of a subclass.
+
+    Training sees float32 batches [N, C, H, W] in [0, 1] of any size from 1x1, with C = ``image_channels``.
+    Coding sees one uint8 image [H, W, C], in evaluation and inference mode, on the CPU, after
+    `lic.entropy.update_tables` or `load_tables`.
+    """
+
+    image_channels: int = 3  # 3 are red, green, blue, 1 is gray
+    least_tile: int = 1  # pixels along a side
+    method: int = 0  # of coding, among those of the family: it is written into streams
+    has_checksum: bool = False  # whether streams have a checksum of latents
     architecture: str = ""  # the model's name and options in JSON, set by `lic.models.build_model`
-    g_a: nn.Module
-    g_s: nn.Module
-
-    def __init__(self, pixel_unshuffle: int = 1):
-        super().__init__()
-        check_block("model.pixel_unshuffle", pixel_unshuffle)
-        self.downsampling = type(self).downsampling * pixel_unshuffle
-        self.stride = type(self).stride * pixel_unshuffle
 
     @abstractmethod
-    def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """What passes: noisy (training) or rounded (evaluation) ``y_hat``, and each latent's bits [N]."""
-
-    def coded_bits(self, y: Tensor, y_hat: Tensor) -> dict[str, Tensor]:
-        """Each latent's bits [N] that the likelihoods promise for y, when it is coded as ``y_hat``."""
-        return self.bottleneck(y)[1]
-
-    @abstractmethod
-    def encode(self, y: Tensor) -> tuple[list[bytes], Tensor]:
-        """Code y = g_a(x) of one image: the payloads of a stream, and y_hat, float32."""
-
-    @abstractmethod
-    def decode(self, payloads: Iterator[bytes], size: Size) -> Tensor:
-        """y_hat from the next of ``payloads``; ``size`` is the padded image's (height, width).
-
-        Raises:
-            StopIteration: there are too few payloads.
-            StreamError: they are not `encode`'s.
-        """
-
     def forward(self, x: Tensor) -> Forward:
         """Reconstruct a batch and estimate its rate, for training and validation."""
-        y = self.g_a(x)
-        y_hat, bits = self.bottleneck(y)
-        x_hat = self.g_s(y_hat)
-        return Forward(x_hat, bits)
+
+    @abstractmethod
+    def encode(self, image: Pixels, tile: int) -> Coded:
+        """Code an image of any size from 1x1.
+
+        Args:
+            image: uint8 [H, W, C].
+            tile: larger images are processed in parts of about tile² pixels, at least ``least_tile``
+                along a side, where a network can be.
+
+        Raises:
+            UserError: it cannot be, and the image is too large to be processed whole.
+        """
+
+    @abstractmethod
+    def decode(self, stream: Stream, tile: int) -> Pixels:
+        """The image in a stream, uint8 [H, W, C]: what `Coded.reconstruct` gave.
+
+        Raises:
+            StreamError: the parts of the stream are not `encode`'s.
+            UserError: see `encode`.
+        """
+
+    def check(self, stream: Stream) -> None:
+        """Refuse streams with parts that the family does not write. Here: options, and another method.
+
+        Raises:
+            StreamError: the stream has such parts.
+        """
+        if stream.method != self.method:
+            raise StreamError("The stream has another coding method than its model: the file is forged.")
+        if stream.options:
+            raise StreamError("The stream has options that its model does not know; use a newer lic.")
+        if bool(stream.latent_checksum) != self.has_checksum:
+            one = "no" if self.has_checksum else "a"
+            raise StreamError(f"The stream has {one} checksum of latents, unlike its model's: it is forged.")
 
 
 def check_width(name: str, width: int) -> None:

@@ -6,10 +6,11 @@ from torch import Tensor, nn
 
 from lic.entropy import EntropyBottleneck, total_bits
 from lic.layers import GDN, conv, depth_to_space, space_to_depth, tconv
-from lic.models.base import CompressionModel, Size, check_kernel_size, check_width
+from lic.models.base import Size, check_kernel_size, check_width
+from lic.models.transform import TransformCoding
 
 
-class FactorizedPrior(CompressionModel):
+class FactorizedPrior(TransformCoding):
     """Signal flow of a codec whose latents have one learned density per channel (Ballé et al. 2018).
 
     ::
@@ -23,16 +24,16 @@ class FactorizedPrior(CompressionModel):
     entropy_bottleneck: EntropyBottleneck
 
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `CompressionModel.bottleneck`."""
+        """See `TransformCoding.bottleneck`."""
         y_hat, p_y = self.entropy_bottleneck(y)
         return y_hat, {"y": total_bits(p_y)}
 
-    def encode(self, y: Tensor) -> tuple[list[bytes], Tensor]:
+    def encode_latents(self, y: Tensor) -> tuple[list[bytes], Tensor]:
         """The payloads of y."""
         return self.entropy_bottleneck.compress(y)
 
-    def decode(self, payloads: Iterator[bytes], size: Size) -> Tensor:
-        """See `CompressionModel.decode`."""
+    def decode_latents(self, payloads: Iterator[bytes], size: Size) -> Tensor:
+        """See `TransformCoding.decode_latents`."""
         return self.entropy_bottleneck.decompress(payloads, (size[0] // self.stride, size[1] // self.stride))
 
 
@@ -53,7 +54,7 @@ class Baseline(FactorizedPrior):
         check_kernel_size("model.kernel_size", kernel_size)
         check_width("model.width", width)
         k, n, r = kernel_size, width, pixel_unshuffle
-        self.channels = n
+        self.latent_channels = n
         self.g_a = nn.Sequential(
             *space_to_depth(r),
             conv(3 * r * r, n, k, stride=2),

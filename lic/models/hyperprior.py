@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from lic.entropy import EntropyBottleneck, GaussianConditional, IntegerNetwork, bands, total_bits
 from lic.layers import GDN, conv, depth_to_space, space_to_depth, tconv
-from lic.models.base import CompressionModel, Size, check_kernel_size, check_width
+from lic.models.base import Size, check_kernel_size, check_width
+from lic.models.transform import TransformCoding
 
 
-class HyperpriorCodec(CompressionModel):
+class HyperpriorCodec(TransformCoding):
     """Coding of y with a hyperprior: what all such codecs share.
 
     ``z = hyper_analysis(y)`` is coded with a factorized prior, then y band by band, with the normal
@@ -45,14 +46,14 @@ class HyperpriorCodec(CompressionModel):
         """Write to ``y_hat`` the rows of a payload that `encode_rows` made."""
 
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `CompressionModel.bottleneck`."""
+        """See `TransformCoding.bottleneck`."""
         return self._pass(y, y)
 
     def coded_bits(self, y: Tensor, y_hat: Tensor) -> dict[str, Tensor]:
-        """See `CompressionModel.coded_bits`."""
+        """See `TransformCoding.coded_bits`."""
         return self._pass(y, y_hat)[1]
 
-    def encode(self, y: Tensor) -> tuple[list[bytes], Tensor]:
+    def encode_latents(self, y: Tensor) -> tuple[list[bytes], Tensor]:
         """The payloads of z, then those of y given z."""
         payloads, z_hat = self.entropy_bottleneck.compress(self.hyper_analysis(y))
         y_hat = torch.empty_like(y, dtype=torch.float32)
@@ -60,12 +61,12 @@ class HyperpriorCodec(CompressionModel):
             payloads.append(self.encode_rows(rows, y, z_hat, y_hat))
         return payloads, y_hat
 
-    def decode(self, payloads: Iterator[bytes], size: Size) -> Tensor:
-        """See `CompressionModel.decode`."""
+    def decode_latents(self, payloads: Iterator[bytes], size: Size) -> Tensor:
+        """See `TransformCoding.decode_latents`."""
         height, width = (side // self.downsampling for side in size)
         z_hat = self.entropy_bottleneck.decompress(payloads, (height, width))
         y_size = (size[0] // self.stride, size[1] // self.stride)
-        y_hat = torch.empty(1, self.channels, *y_size, dtype=torch.float32)
+        y_hat = torch.empty(1, self.latent_channels, *y_size, dtype=torch.float32)
         for rows in bands(*y_hat.shape[1:], least=self.least_rows):
             self.decode_rows(rows, next(payloads), z_hat, y_hat)
         return y_hat
@@ -135,7 +136,7 @@ class MeanScaleHyperprior(ContextFreeHyperprior):
 
     def add_prior(self, m: int) -> None:
         """What follows ``h_s`` and does not depend on the family, for M channels of y and of z."""
-        self.channels = m
+        self.latent_channels = m
         self.entropy_parameters = nn.Sequential(
             conv(m * 2, 640, 1),
             nn.LeakyReLU(),

@@ -23,7 +23,7 @@ class _ScaleOnly(ContextFreeHyperprior):
         check_width("model.width", width)
         check_width("model.bottleneck", bottleneck)
         n, m = width, bottleneck
-        self.channels = m
+        self.latent_channels = m
         self.h_a = nn.Sequential(
             conv(m, n, 3),
             nn.ReLU(),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lic.errors import UserError
 from lic.layers import Res, ResDown, ResUp, SubPixelConv
 from lic.models.base import CompressionModel
+from lic.models.transform import TransformCoding
 
 _COLOURS = (  # orthonormal: luminance, red against blue, green against both
     (3**-0.5, 3**-0.5, 3**-0.5),
@@ -35,7 +36,8 @@ def start_as_thumbnail(net: CompressionModel) -> None:
     units = [m for m in net.modules() if isinstance(m, Res | ResDown | ResUp)]
     down = [unit.shortcut for unit in units if isinstance(unit, ResDown)]
     up: list[nn.Module | None] = [unit.shortcut for unit in units if isinstance(unit, ResUp)]
-    first, last = next(iter(down), None), list(net.g_s.children())[-1]
+    first = next(iter(down), None)
+    last = list(net.g_s.children())[-1] if isinstance(net, TransformCoding) else None
     subpixels = isinstance(last, SubPixelConv) and all(isinstance(s, SubPixelConv) for s in up)
     if not isinstance(first, nn.Conv2d) or first.in_channels != 3 or not subpixels:
         raise UserError(
@@ -48,7 +50,7 @@ def start_as_thumbnail(net: CompressionModel) -> None:
     for shortcut in down:
         _pass_on(cast(nn.Conv2d, shortcut), colours if shortcut is first else None)
     cast(Tensor, first.bias).copy_(-first.weight.sum((1, 2, 3)) / 2)  # mid-gray is zero
-    to_y = cast(nn.Conv2d, list(net.g_a.children())[-1])
+    to_y = cast(nn.Conv2d, list(net.get_submodule("g_a").children())[-1])
     to_y.weight[:3] = 0
     to_y.weight[:3, :3, 1, 1] = _GAIN * torch.eye(3)
     for upsampler in up:

@@ -7,8 +7,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from lic.codecs.base import Encoded, FileCodec
-from lic.codecs.learned import LearnedCodec
+from lic.codecs.base import Encoded, FileCodec, each_setting
 from lic.data.images import Pixels, to_batch
 from lic.errors import UserError
 from lic.metrics.quality import psnr
@@ -79,17 +78,17 @@ def budget(target_bpp: float, pixels: int, smallest_bits: int) -> int:
     return allowed
 
 
-def check_different(names: Sequence[str], codecs: Sequence[LearnedCodec]) -> None:
-    """Whether there is something to choose among.
+def check_different(names: Sequence[str], codecs: Sequence[FileCodec]) -> None:
+    """Whether there is something to choose among: models, or settings of one.
 
     Raises:
         UserError: there are fewer than two models, or two are the same.
     """
-    if len(codecs) < 2:
+    if len(each_setting(names, codecs)) < 2:
         raise UserError("Rate control chooses among models; give at least two.")
     seen: dict[bytes, str] = {}
     for name, codec in zip(names, codecs, strict=True):
-        if codec.fingerprint in seen:
+        if codec.fingerprint and codec.fingerprint in seen:
             first = seen[codec.fingerprint]
             raise UserError(f"{first} and {name} are the same model; give models of different rates.")
         seen[codec.fingerprint] = name

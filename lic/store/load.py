@@ -4,20 +4,19 @@ import os
 
 from lic.bitstream import MAX_PIXELS
 from lic.codecs import TILE
-from lic.codecs.learned import LearnedCodec
+from lic.codecs.base import FileCodec
+from lic.codecs.learned import codec_of
 from lic.store.checkpoint import find_model, net_of, read_checkpoint
 from lic.store.model_file import is_model_file, read_model
 
 
-def load_codec(
-    path: str | os.PathLike[str], *, tile: int = TILE, max_pixels: int = MAX_PIXELS
-) -> LearnedCodec:
+def load_codec(path: str | os.PathLike[str], *, tile: int = TILE, max_pixels: int = MAX_PIXELS) -> FileCodec:
     """The codec, on the CPU, of a run, of a checkpoint or of a model file.
 
     Args:
         path: a ``.ckpt`` or ``.lic-model`` file, or the folder of a run, whose best checkpoint is meant.
-        tile: see `LearnedCodec`.
-        max_pixels: see `LearnedCodec`.
+        tile: see `lic.codecs.learned.LearnedCodec`.
+        max_pixels: see `lic.codecs.learned.LearnedCodec`.
 
     Raises:
         UserError: there is no such file, it holds no model, or it is damaged.
@@ -27,4 +26,4 @@ def load_codec(
         net, description = read_model(file)
     else:
         net, description = net_of(file, read_checkpoint(file))
-    return LearnedCodec(net, description.info(net), tile=tile, max_pixels=max_pixels)
+    return codec_of(net, description.info(net), tile=tile, max_pixels=max_pixels)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from lic.data import ImageData
 from lic.errors import UserError
 from lic.layers import padded_size
-from lic.models import CompressionModel
+from lic.models import CompressionModel, TransformCoding
 from lic.models.thumbnail import start_as_thumbnail
 from lic.precision import precision
 from lic.store.description import Description
@@ -54,6 +54,8 @@ def _check_patches(net: CompressionModel, patch_size: int) -> None:
 
     A family's own multiple is not asked for: the images of CIFAR-10 are smaller.
     """
+    if not isinstance(net, TransformCoding):
+        return
     multiple = net.downsampling
     if multiple > type(net).downsampling and patch_size % multiple:
         fitting = padded_size((patch_size, patch_size), multiple)[0]

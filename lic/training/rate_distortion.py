@@ -15,7 +15,6 @@ from lic.data import to_float, to_uint8
 from lic.data.module import Batch, ImageData
 from lic.entropy import is_quantile, own_noise, quantile_loss
 from lic.errors import UserError
-from lic.layers import crop, pad
 from lic.losses import DISTORTIONS, check_distortion, check_lambda, lambda_warning, rd_cost
 from lic.metrics.quality import MS_SSIM_MIN_SIDE, psnr
 from lic.models import CompressionModel, Forward
@@ -196,8 +195,8 @@ class RateDistortion(Training):
 
     def _reconstruct(self, x: Tensor) -> Forward:
         """The net's pass over images or patches of any size."""
-        out: Forward = self.net(pad(x, self.net.downsampling))
-        return Forward(crop(out.x_hat, (x.shape[-2], x.shape[-1])).float(), out.bits)
+        out: Forward = self.net(x)
+        return Forward(out.x_hat.float(), out.bits)
 
     def _costs(self, out: Forward, x: Tensor) -> _Costs:
         rates = {latent: b / (x.shape[-2] * x.shape[-1]) for latent, b in out.bits.items()}

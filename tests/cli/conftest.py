@@ -13,7 +13,7 @@ import torch
 from lic import cli
 from lic.data import write_png
 from lic.entropy import tables
-from lic.models import CompressionModel
+from lic.models import TransformCoding
 
 from ..objectives import rd
 
@@ -37,7 +37,7 @@ def lic(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 
 @pytest.fixture(scope="session")
-def checkpoints(make_net: Callable[..., CompressionModel]) -> tuple[dict[str, Any], ...]:
+def checkpoints(make_net: Callable[..., TransformCoding]) -> tuple[dict[str, Any], ...]:
     """Two hyperpriors of one architecture and other weights, as training saves them."""
     options = {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 8}
     nets = [make_net(seed=seed, **options) for seed in (0, 1)]

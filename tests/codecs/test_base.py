@@ -12,7 +12,6 @@ from PIL import Image
 import lic
 from lic.codecs.base import CodecInfo, FileCodec
 from lic.codecs.classical import PillowCodec
-from lic.codecs.learned import LearnedCodec
 from lic.data import Pixels
 from lic.entropy import tables
 from lic.errors import UserError
@@ -21,7 +20,7 @@ from ..objectives import rd
 
 
 @pytest.fixture(scope="module")
-def codec(make_net: Any, tmp_path_factory: pytest.TempPathFactory) -> LearnedCodec:
+def codec(make_net: Any, tmp_path_factory: pytest.TempPathFactory) -> FileCodec:
     options = {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 8}
     net = make_net(**options)
     path = tmp_path_factory.mktemp("run") / "a.ckpt"
@@ -41,7 +40,7 @@ def images() -> list[Pixels]:
     return [rng.integers(0, 256, (40 + i, 70 - 3 * i, 3), dtype=np.uint8) for i in range(8)]
 
 
-def test_one_picture_in_every_form_is_one_file(codec: LearnedCodec, images: list[Pixels]) -> None:
+def test_one_picture_in_every_form_is_one_file(codec: FileCodec, images: list[Pixels]) -> None:
     image = images[0]
     data = codec.encode(image).data
     chw = torch.tensor(image).permute(2, 0, 1)
@@ -57,7 +56,7 @@ def test_one_picture_in_every_form_is_one_file(codec: LearnedCodec, images: list
     assert (np.asarray(picture) == array).all() and (tensor.permute(1, 2, 0).numpy() == array).all()
 
 
-def test_bad_input_is_a_sentence(codec: LearnedCodec, images: list[Pixels]) -> None:
+def test_bad_input_is_a_sentence(codec: FileCodec, images: list[Pixels]) -> None:
     with pytest.raises(UserError, match="lic cannot code this ndarray of float64"):
         codec.compress(images[0] / 255)
     data = codec.compress(images[0])
@@ -71,13 +70,13 @@ def test_bad_input_is_a_sentence(codec: LearnedCodec, images: list[Pixels]) -> N
     "data",
     [None, 123, "x", [1], np.zeros(9, np.uint8), torch.zeros(9), np.float32(1), Image.new("L", (1, 1))],
 )
-def test_what_is_no_data_is_a_sentence(codec: LearnedCodec, data: Any) -> None:
+def test_what_is_no_data_is_a_sentence(codec: FileCodec, data: Any) -> None:
     for any_codec in (codec, PillowCodec("jpeg", 80)):
         with pytest.raises(UserError, match=r"decode this \w+: give the whole file as bytes, bytearray or"):
             any_codec.decompress(data)
 
 
-def test_every_kind_of_bytes_is_data(codec: LearnedCodec, images: list[Pixels]) -> None:
+def test_every_kind_of_bytes_is_data(codec: FileCodec, images: list[Pixels]) -> None:
     data = codec.compress(images[0])
     expected = codec.decode(data)
     for same in (bytearray(data), memoryview(data), memoryview(b"".join(bytes([b, 0]) for b in data))[::2]):
@@ -91,7 +90,7 @@ def test_every_codec_has_the_calls(images: list[Pixels]) -> None:
     assert jpeg.decompress(data, "tensor").shape == (3, 40, 70)
 
 
-def test_threads_share_a_codec(codec: LearnedCodec, images: list[Pixels]) -> None:
+def test_threads_share_a_codec(codec: FileCodec, images: list[Pixels]) -> None:
     def there_and_back(image: Pixels) -> tuple[bytes, bytes]:
         data = codec.compress(image)
         return data, codec.decompress(data, into="numpy").tobytes()

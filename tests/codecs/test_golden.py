@@ -1,4 +1,4 @@
-"""A file that this version must write byte for byte and read for as long as the format's version is 2.
+"""A file that this version must write byte for byte and read for as long as the format's version is 3.
 
 A trained network would not do: its floating-point sums differ in the last bit from CPU to CPU, which may
 turn a symbol. The network here computes with operations that IEEE 754 defines exactly (no sum has more
@@ -50,7 +50,7 @@ class HyperSynthesis(nn.Module):
 class Exact(MeanScaleHyperprior):
     """Lossless: y are the pixels, z every sixteenth of them, divided by 16; y's mean is the nearest z."""
 
-    downsampling, stride, channels = 4, 2, 12
+    downsampling, stride, latent_channels = 4, 2, 12
 
     def __init__(self) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ def test_baseline(make_net: Any, x: Tensor) -> None:
     ours, bits = net.bottleneck(y)
     torch.testing.assert_close(ours, y_hat)
     torch.testing.assert_close(bits["y"], -likelihoods.log2().sum().reshape(1))
-    payloads, y_hat = net.encode(y)
+    payloads, y_hat = net.encode_latents(y)
     assert payloads == theirs.compress(y)
     assert torch.equal(y_hat, theirs.decompress(payloads, y.shape[-2:]))
 
@@ -61,7 +61,7 @@ def test_hyperprior(make_net: Any, x: Tensor, options: dict[str, Any]) -> None:
     torch.testing.assert_close(bits["y"], -p_y.log2().sum().reshape(1))
     torch.testing.assert_close(bits["z"], -p_z.log2().sum().reshape(1))
 
-    payloads, y_hat = net.encode(y)
+    payloads, y_hat = net.encode_latents(y)
     z_strings = z_model.compress(z)
     z_decoded = z_model.decompress(z_strings, z.shape[-2:])
     means, scales = net.moments(z_decoded, slice(0, y.shape[2])).chunk(2, 1)
@@ -87,7 +87,7 @@ def test_scale_hyperprior_is_compressais(make_net: Any, x: Tensor, width: int, b
         torch.testing.assert_close(ours.bits[latent], -p.log2().sum().reshape(1))
 
     y = net.g_a(x)
-    payloads, y_hat = net.encode(y)
+    payloads, y_hat = net.encode_latents(y)
     strings = theirs.compress(x)["strings"]
     assert payloads[0] == strings[1][0]
     _, scales = net.split(net.moments(net.entropy_bottleneck(net.hyper_analysis(y))[0], slice(0, y.shape[2])))

@@ -32,7 +32,8 @@ def y(net: JointAutoregressive) -> Tensor:
 
 def _as_compressai(net: JointAutoregressive) -> JointAutoregressiveHierarchicalPriors:
     """CompressAI's network with the weights of ``net``."""
-    theirs = JointAutoregressiveHierarchicalPriors(net.entropy_bottleneck.channels, net.channels).eval()
+    theirs = JointAutoregressiveHierarchicalPriors(net.entropy_bottleneck.channels, net.latent_channels)
+    theirs.eval()
     theirs.update()
     missing, unexpected = nn.Module.load_state_dict(theirs, net.state_dict(), strict=False)
     assert not unexpected and all("_cdf" in n or "_offset" in n for n in missing)
@@ -55,8 +56,8 @@ def _as_raster_scan(net: JointAutoregressive) -> JointAutoregressive:
     context = net.context_prediction
 
     def phi(seen: Tensor) -> Tensor:
-        taps = seen.view(1, NEIGHBOURS, net.channels).transpose(1, 2)
-        crop = F.pad(taps, (0, 25 - NEIGHBOURS)).reshape(1, net.channels, 5, 5)
+        taps = seen.view(1, NEIGHBOURS, net.latent_channels).transpose(1, 2)
+        crop = F.pad(taps, (0, 25 - NEIGHBOURS)).reshape(1, net.latent_channels, 5, 5)
         return F.conv2d(crop, context.weight * context.mask, context.bias)
 
     functions: dict[str, Callable[..., Tensor]] = {
@@ -68,7 +69,7 @@ def _as_raster_scan(net: JointAutoregressive) -> JointAutoregressive:
         setattr(net, name, _Float(function))
     prior = net.gaussian_conditional
     setattr(prior, "indexes", prior.build_indexes)  # noqa: B010 - mypy has no other way to replace a method
-    net.mode = 0
+    net.method = 0
     return net
 
 
@@ -86,11 +87,11 @@ def test_raster_stream_is_compressais(net: JointAutoregressive, y: Tensor) -> No
     theirs, scan = _as_compressai(net), _as_raster_scan(net)
     x = torch.rand(1, 3, 128, 192, generator=torch.Generator().manual_seed(0))
     coded = theirs.compress(x)
-    payloads, y_hat = scan.encode(scan.g_a(x))
+    payloads, y_hat = scan.encode_latents(scan.g_a(x))
     assert payloads == [coded["strings"][1][0], coded["strings"][0][0]]
     assert len(payloads[1]) > 500, "an empty latent proves nothing"
     torch.testing.assert_close(scan.g_s(y_hat).clamp(0, 1), theirs.decompress(**coded)["x_hat"])
-    assert torch.equal(scan.decode(iter(payloads), (128, 192)), y_hat)
+    assert torch.equal(scan.decode_latents(iter(payloads), (128, 192)), y_hat)
 
 
 @pytest.mark.slow
@@ -106,18 +107,18 @@ def test_raster_streams_of_kodak_are_compressais(photo_folder: Any, make_net: An
         x = to_float(to_batch(read_image(file)))
         coded = theirs.compress(x)
         strings = [coded["strings"][1][0], coded["strings"][0][0]]
-        assert scan.encode(scan.g_a(x))[0] == strings, file.name
+        assert scan.encode_latents(scan.g_a(x))[0] == strings, file.name
         assert min(map(len, strings)) > 1000, "an empty latent proves nothing"
 
 
 def _code(net: JointAutoregressive, y: Tensor, mode: int) -> tuple[list[bytes], Tensor, Tensor]:
     """Payloads, y_hat, and the means and scales of each position of y in raster order."""
     seen: list[Tensor] = []
-    net.mode, order = mode, ORDERS[mode]
+    net.method, order = mode, ORDERS[mode]
     hook = net.moments.register_forward_hook(lambda layer, inputs, output: seen.append(output))
-    payloads, y_hat = net.encode(y)
+    payloads, y_hat = net.encode_latents(y)
     hook.remove()
-    assert torch.equal(net.decode(iter(payloads), (y.shape[2] * 16, y.shape[3] * 16)), y_hat)
+    assert torch.equal(net.decode_latents(iter(payloads), (y.shape[2] * 16, y.shape[3] * 16)), y_hat)
     parts = bands(*y.shape[1:], least=net.least_rows)
     places = [order(part.stop - part.start, y.shape[3])[0] + part.start * y.shape[3] for part in parts]
     return payloads, y_hat, torch.cat(seen, 3)[0, :, 0, torch.cat(places).argsort()]
@@ -152,7 +153,7 @@ def test_bands_change_the_payloads_alone(
 @torch.inference_mode()
 def test_integers_approximate_the_networks(net: JointAutoregressive, y: Tensor) -> None:
     """All three nets, along the scan: means and scales are those of the dense pass over the same y_hat."""
-    scales = net.get_parameter("entropy_parameters.4.bias")[: net.channels]
+    scales = net.get_parameter("entropy_parameters.4.bias")[: net.latent_channels]
     scales += 4.0  # fit y, as training makes them
     update_tables(net)
     _, y_hat, found = _code(net, y, mode=1)
@@ -173,7 +174,7 @@ def test_streams_say_their_order(net: JointAutoregressive) -> None:
     codec = LearnedCodec(net, CodecInfo("slowdic", "test", True, "slowdic"))
     image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
     stream = Stream.unpack(codec.encode(image).data)
-    assert stream.mode == 1
+    assert stream.method == 1
     assert codec.decode(stream.pack()).shape == image.shape
-    with pytest.raises(StreamError, match="another order of latents"):
-        codec.decode(replace(stream, mode=0).pack())
+    with pytest.raises(StreamError, match="another coding method"):
+        codec.decode(replace(stream, method=0).pack())

@@ -9,24 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from lic.errors import UserError
-from lic.models import CompressionModel, autoregressive, build_model, describe_model
+from lic.models import TransformCoding, autoregressive, build_model, describe_model
 from lic.models.autoregressive import JointAutoregressive
 from lic.models.subpixel import FastDIC, ScaleHyperprior
 
 
 @pytest.fixture
-def net(variant: dict[str, Any], make_net: Any) -> CompressionModel:
+def net(variant: dict[str, Any], make_net: Any) -> TransformCoding:
     return make_net(**variant)
 
 
 @pytest.fixture
-def x(net: CompressionModel) -> Tensor:
+def x(net: TransformCoding) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     return torch.rand(2, 3, net.downsampling, 2 * net.downsampling, generator=generator)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_forward(net: CompressionModel, x: Tensor, training: bool) -> None:
+def test_forward(net: TransformCoding, x: Tensor, training: bool) -> None:
     out = net.train(training)(x)
     assert out.x_hat.shape == x.shape and out.x_hat.dtype == torch.float32
     assert set(out.bits) == ({"y", "z"} if hasattr(net, "h_a") else {"y"})
@@ -35,7 +35,7 @@ def test_forward(net: CompressionModel, x: Tensor, training: bool) -> None:
         assert bits.isfinite().all() and (bits > 0).all()
 
 
-def test_training_adds_noise_and_evaluation_rounds(net: CompressionModel, x: Tensor) -> None:
+def test_training_adds_noise_and_evaluation_rounds(net: TransformCoding, x: Tensor) -> None:
     y = net.g_a(x)
     rounded, _ = net.bottleneck(y)
     assert torch.equal(rounded, net.bottleneck(y)[0])
@@ -46,25 +46,25 @@ def test_training_adds_noise_and_evaluation_rounds(net: CompressionModel, x: Ten
 
 
 @torch.no_grad()
-def test_decoder_finds_the_encoders_latents(net: CompressionModel, x: Tensor) -> None:
+def test_decoder_finds_the_encoders_latents(net: TransformCoding, x: Tensor) -> None:
     x = x[:1]
     y = net.g_a(x)
-    assert y.shape[1:] == (net.channels, x.shape[2] // net.stride, x.shape[3] // net.stride)
-    payloads, sent = net.encode(y)
+    assert y.shape[1:] == (net.latent_channels, x.shape[2] // net.stride, x.shape[3] // net.stride)
+    payloads, sent = net.encode_latents(y)
     assert sent.round().unique().numel() > 5, "latents that are all zero prove nothing"
     assert ((sent - y).abs() <= 0.5 + 1e-4).all()
-    assert torch.equal(net.decode(iter(payloads), (x.shape[-2], x.shape[-1])), sent)
+    assert torch.equal(net.decode_latents(iter(payloads), (x.shape[-2], x.shape[-1])), sent)
 
 
 @torch.no_grad()
 def test_payloads_are_as_long_as_the_likelihoods_promise(
-    net: CompressionModel, monkeypatch: pytest.MonkeyPatch
+    net: TransformCoding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for place, name in ((net, "split"), (autoregressive, "_split")):
         if split := getattr(place, name, None):  # an untrained net's scales lie far off its latents'
             monkeypatch.setattr(place, name, partial(_with_wide_scales, split))
     y = net.g_a(torch.rand(1, 3, 256, 256))
-    payloads, y_hat = net.encode(y)
+    payloads, y_hat = net.encode_latents(y)
     promised = sum(bits.item() for bits in net.coded_bits(y, y_hat).values())
     flush = 64 * len(payloads)  # the coder's last state
     assert promised < 8 * sum(map(len, payloads)) < 1.02 * promised + flush
@@ -77,7 +77,7 @@ def _with_wide_scales(
     return means, torch.full_like(scales, 4.0)
 
 
-def test_every_parameter_learns_from_the_rd_loss_except_quantiles(net: CompressionModel, x: Tensor) -> None:
+def test_every_parameter_learns_from_the_rd_loss_except_quantiles(net: TransformCoding, x: Tensor) -> None:
     out = net.train()(x)
     ((out.x_hat - x).square().mean() + sum(bits.mean() for bits in out.bits.values())).backward()
     for name, parameter in net.named_parameters():
@@ -85,12 +85,12 @@ def test_every_parameter_learns_from_the_rd_loss_except_quantiles(net: Compressi
         assert has_gradient != name.endswith("quantiles"), name
 
 
-def test_weights_are_channels_last(net: CompressionModel) -> None:
+def test_weights_are_channels_last(net: TransformCoding) -> None:
     weights = [m.weight for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     assert weights and all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
 
 
-def test_layers_without_bias_are_those_of_the_paper(net: CompressionModel) -> None:
+def test_layers_without_bias_are_those_of_the_paper(net: TransformCoding) -> None:
     """Cheng et al.: the encoder's last convolution and the last of the entropy parameters."""
     expected = set()
     if not isinstance(net, ScaleHyperprior | FastDIC | JointAutoregressive):
@@ -105,15 +105,17 @@ def test_layers_without_bias_are_those_of_the_paper(net: CompressionModel) -> No
 @pytest.mark.parametrize(("name", "z_stride"), [("baseline", 1), ("hyperprior", 4), ("resnet3x3_4", 4)])
 def test_blocks_of_pixels_make_latents_coarser(name: str, z_stride: int, r: int) -> None:
     net = build_model(name, width=8, pixel_unshuffle=r)
+    assert isinstance(net, TransformCoding)
     assert (net.stride, net.downsampling) == (16 * r, 16 * r * z_stride)
     with torch.no_grad():
         y = net.g_a(torch.zeros(1, 3, 64 * r, 128 * r))
-        assert y.shape == (1, net.channels, 4, 8) and net.g_s(y).shape == (1, 3, 64 * r, 128 * r)
+        assert y.shape == (1, net.latent_channels, 4, 8) and net.g_s(y).shape == (1, 3, 64 * r, 128 * r)
 
 
 @pytest.mark.parametrize(("drop", "stride"), [(True, 16), (False, 64)])
 def test_fastdic_drops_the_stages_that_blocks_replace(drop: bool, stride: int) -> None:
     net = build_model("fastdic", pixel_unshuffle=4, drop=drop, width=8)
+    assert isinstance(net, TransformCoding)
     assert (net.stride, net.downsampling) == (stride, 4 * stride)
     assert "g_a.1.weight" in net.state_dict(), "as in checkpoints that are about"
 

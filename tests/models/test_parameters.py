@@ -120,6 +120,6 @@ def test_hyperprior_adds_the_same_to_every_baseline(kernel_size: int) -> None:
 
 def test_latents_have_the_papers_resolution() -> None:
     net = build_model("hyperprior", kernel_size=3, aux_kernel_size=3, width=4)
-    y = net.g_a(torch.rand(1, 3, 128, 64))
+    y = net.get_submodule("g_a")(torch.rand(1, 3, 128, 64))
     assert y.shape == (1, 4, 8, 4)
     assert net.get_submodule("h_a")(y).shape == (1, 4, 2, 1)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lic.codecs.learned import LearnedCodec
 from lic.data import DeadLeaves, write_png
 from lic.entropy import tables
 from lic.errors import UserError
@@ -74,6 +75,7 @@ def test_a_new_process_writes_the_same_bytes(run: Path, run_python: Any, tmp_pat
 
 def test_the_codec_is_the_trained_network(run: Path) -> None:
     codec = load_codec(run)
+    assert isinstance(codec, LearnedCodec)
     saved = read_checkpoint(run / "checkpoints" / "best.ckpt")
     for name, value in codec.net.state_dict().items():
         assert torch.equal(value, saved["state_dict"][f"net.{name}"]), name

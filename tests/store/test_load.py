@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lic
+from lic.codecs.learned import LearnedCodec
 from lic.data import DeadLeaves
 from lic.errors import UserError
 from lic.store.load import load_codec
@@ -77,7 +78,7 @@ def test_a_checkpoint_named_like_a_model_file_is_a_checkpoint(run: Path, tmp_pat
 
 def test_a_tile_and_a_limit_reach_the_codec(run: Path) -> None:
     codec = load_codec(run, tile=256, max_pixels=100)
-    assert (codec.tile, codec.max_pixels) == (256, 100)
+    assert isinstance(codec, LearnedCodec) and (codec.tile, codec.max_pixels) == (256, 100)
     data = load_codec(run).encode(DeadLeaves(1, 64)[0]).data
     with pytest.raises(UserError, match="64x64"):
         codec.decode(data)

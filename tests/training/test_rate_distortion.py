@@ -9,6 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from lic.codecs.learned import LearnedCodec
 from lic.data import DeadLeaves, to_batch
 from lic.entropy import is_quantile, load_tables, tables, update_tables
 from lic.errors import UserError
@@ -230,7 +231,9 @@ def test_bfloat16_keeps_weights_and_loss_in_float32(
     device = "cuda" if accelerator == "gpu" else "cpu"
     seen: list[tuple[str, torch.dtype]] = []
     codec: RateDistortion = make_codec(distortion, 5 if distortion == "ms_ssim" else 0.015)
-    codec.net.g_a.register_forward_hook(lambda *args: seen.append((args[-1].device.type, args[-1].dtype)))
+    codec.net.get_submodule("g_a").register_forward_hook(
+        lambda *args: seen.append((args[-1].device.type, args[-1].dtype))
+    )
     measure = codec.distortion
 
     def in_float32(x_hat: Tensor, x: Tensor) -> Tensor:
@@ -267,7 +270,9 @@ def test_averaged_checkpoints_hold_the_average_and_its_tables(
     torch.testing.assert_close(saved["state_dict"][name], average["g_a.0.weight"], atol=1e-6, rtol=1e-5)
     assert not torch.allclose(saved["state_dict"][name], recorder.weights[-1]["g_a.0.weight"], atol=1e-4)
 
-    net = load_codec(tmp_path / "checkpoints" / "last.ckpt").net
+    loaded = load_codec(tmp_path / "checkpoints" / "last.ckpt")
+    assert isinstance(loaded, LearnedCodec)
+    net = loaded.net
     update_tables(net)
     fresh = tables(net)
     load_tables(net, saved["entropy_tables"])

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from lic.errors import UserError
 
+WHOLE = 1 << 22
+"""Pixels of the largest image that a transform takes which cannot be cut into tiles."""
 _LONGEST = 512  # latents; the transforms here see 2 to 8
 
 Window = tuple[slice, slice]  # rows, columns
@@ -28,15 +30,27 @@ class Tile:
     place: Window
 
 
-def tiles(size: tuple[int, int], side: int, margin: Callable[[], int]) -> Iterator[Tile]:
-    """Cut (height, width) into rectangles of sides up to ``side``, all of about one size.
+def tiles(size: tuple[int, int], tile: int, stride: int, margin: Callable[[], int | None]) -> Iterator[Tile]:
+    """Cut (height, width), in latents, into rectangles of sides up to ``tile`` pixels, all of about one size.
 
     What is no larger than such a square, of whatever shape, is one. ``margin`` is asked for when there are
-    several.
+    several. Where it is None, all is one.
+
+    Raises:
+        UserError: it is None, and there are more than `WHOLE` pixels of ``stride``² a latent.
     """
+    side, around = tile // stride, 0
     if size[0] * size[1] <= side * side:
         side = max(size)
-    around = margin() if max(size) > side else 0
+    elif (reach := margin()) is not None:
+        around = reach
+    else:
+        side = max(size)
+        if (pixels := size[0] * size[1] * stride**2) > WHOLE:
+            raise UserError(
+                f"This model sees all of an image at once and takes {WHOLE:,} pixels at most; with what pads "
+                f"it, this image has {pixels:,}."
+            )
     for rows in _cut(size[0], side, around):
         for columns in _cut(size[1], side, around):
             yield Tile(*zip(rows, columns, strict=True))
@@ -49,13 +63,15 @@ def scaled(window: Window, factor: int) -> Window:
 
 
 @torch.inference_mode()
-def margin(net: nn.Module, channels: int, stride: int) -> int:
+def margin(net: nn.Module, channels: int, stride: int) -> int | None:
     """How many latents beyond its own place an output of ``net`` sees, whatever the layers are.
 
-    In a strip whose inputs are NaN from the middle on, the outputs that are numbers saw none of them.
+    In a strip whose inputs are NaN from the middle on, the outputs that are numbers saw none of them. None
+    where an output sees the whole image (a mean over it, a normalization of groups), or where a layer makes
+    numbers of NaN, so that nobody can tell.
 
     Args:
-        net: an analysis or synthesis transform made of convolutions.
+        net: an analysis or synthesis transform.
         channels: of its inputs.
         stride: inputs along a side of one latent; 1 for a synthesis.
 
@@ -65,15 +81,14 @@ def margin(net: nn.Module, channels: int, stride: int) -> int:
     length = 8
     if _clouded(net, torch.zeros(1, channels, stride, 2 * length * stride, dtype=torch.float32)):
         raise UserError("The network yields numbers that are not finite: its weights are damaged or forged.")
-    while True:
+    while length <= _LONGEST:
         strip = torch.zeros(1, channels, stride, 2 * length * stride, dtype=torch.float32)
         strip[..., length * stride :] = torch.nan
         share = max(_clouded(net, strip), _clouded(net, strip.flip(3)))
-        assert share >= 0.5, "a layer hides NaN, and with it what it sees"
         if share < 1:
-            return math.ceil(2 * length * share) - length
+            return math.ceil(2 * length * share) - length if share >= 0.5 else None
         length *= 2
-        assert length <= _LONGEST, "a transform that sees the whole image cannot be cut into tiles"
+    return None
 
 
 def _clouded(net: nn.Module, strip: Tensor) -> float:

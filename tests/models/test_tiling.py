@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from lic.bitstream import Stream
+from lic.codecs import TILE
 from lic.codecs.base import CodecInfo
 from lic.codecs.learned import LearnedCodec
-from lic.codecs.tiling import margin, scaled, tiles
 from lic.errors import UserError
 from lic.layers import conv, tconv
-from lic.models import CompressionModel, build_model
+from lic.models import TransformCoding, tiling
+from lic.models.tiling import margin, scaled, tiles
 
 INFO = CodecInfo("test", "", learned=True, model="test")
 
@@ -20,7 +21,7 @@ INFO = CodecInfo("test", "", learned=True, model="test")
 def test_tiles_cover_every_latent_once(size: tuple[int, int]) -> None:
     seen = np.zeros(size, int)
     grid = np.arange(size[0] * size[1]).reshape(size)
-    cut = list(tiles(size, 8, lambda: 3))
+    cut = list(tiles(size, 8 * 16, 16, lambda: 3))
     assert len(cut) == -(-size[0] // 8) * -(-size[1] // 8)
     for tile in cut:
         seen[tile.place] += 1
@@ -33,7 +34,7 @@ def test_tiles_cover_every_latent_once(size: tuple[int, int]) -> None:
 
 def test_a_picture_of_one_tile_asks_for_no_margin() -> None:
     for height, width in ((1, 1), (8, 3), (2, 32), (64, 1)):
-        (tile,) = tiles((height, width), 8, lambda: pytest.fail("asked"))
+        (tile,) = tiles((height, width), 8 * 16, 16, lambda: pytest.fail("asked"))
         assert tile.seen == tile.kept == tile.place == (slice(0, height), slice(0, width))
     assert scaled(tile.place, 16) == (slice(0, 1024), slice(0, 16))
 
@@ -53,8 +54,8 @@ def test_margins_are_what_the_layers_see(net: nn.Module, channels: int, stride: 
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5, 9])
-def test_margins_of_the_papers_transforms(kernel_size: int) -> None:
-    net = build_model("baseline", kernel_size=kernel_size, width=2).eval()
+def test_margins_of_the_papers_transforms(make_net: Any, kernel_size: int) -> None:
+    net = make_net(name="baseline", kernel_size=kernel_size, width=2)
     reach = kernel_size // 2 * (1 + 2 + 4 + 8)  # pixels
     assert margin(net.g_a, 3, 16) == -(-reach // 16)
 
@@ -69,10 +70,16 @@ class _Sign(nn.Conv2d):
         return super().forward(x).sign()
 
 
-@pytest.mark.parametrize(("kind", "complaint"), [(_Everything, "sees the whole image"), (_Sign, "hides NaN")])
-def test_a_transform_that_cannot_be_cut_is_our_fault(kind: type[nn.Conv2d], complaint: str) -> None:
-    with pytest.raises(AssertionError, match=complaint):
-        margin(kind(2, 2, 1), 2, 1)
+@pytest.mark.parametrize("kind", [_Everything, _Sign])
+def test_what_cannot_be_cut_has_no_margin(kind: type[nn.Conv2d]) -> None:
+    assert margin(kind(2, 2, 1), 2, 1) is None
+
+
+def test_what_cannot_be_cut_is_taken_whole_up_to_a_limit() -> None:
+    (tile,) = tiles((128, 128), 64, 16, lambda: None)  # 2048x2048 pixels
+    assert tile.seen == tile.kept == tile.place == (slice(0, 128), slice(0, 128))
+    with pytest.raises(UserError, match=r"takes 4,194,304 pixels at most; .* this image has 4,227,072\.$"):
+        tuple(tiles((129, 128), 64, 16, lambda: None))
 
 
 def test_weights_without_numbers_are_refused() -> None:
@@ -91,16 +98,32 @@ def photo() -> Any:
 
 def test_tiles_give_what_the_whole_image_gives(make_net: Any, variant: dict[str, Any], photo: Any) -> None:
     """Symbols may only differ where a sum's last bit turns a rounding: hardly ever, and never unnoticed."""
-    net: CompressionModel = make_net(**variant)
+    net: TransformCoding = make_net(**variant)
     whole, tiled = LearnedCodec(net, INFO), LearnedCodec(net, INFO, tile=net.stride * 4)
-    with torch.inference_mode():
-        torch.testing.assert_close(tiled.analyze(photo), whole.analyze(photo), atol=1e-4, rtol=1e-4)
+    y, y_whole = net.analyze(photo, 4 * net.stride), net.analyze(photo, TILE)
+    torch.testing.assert_close(y, y_whole, atol=1e-4, rtol=1e-4)
     encoded = tiled.encode(photo)
     decoded = tiled.decode(encoded.data)
     assert np.array_equal(decoded, encoded.reconstruct())
     difference = np.abs(decoded.astype(int) - whole.decode(encoded.data))
     assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
     assert len(Stream.unpack(encoded.data).payloads) == len(Stream.unpack(whole.encode(photo).data).payloads)
+
+
+def test_a_network_with_statistics_of_the_whole_image_is_coded_whole(
+    make_net: Any, photo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = make_net(name="baseline", kernel_size=3)
+    net.g_a.insert(1, nn.GroupNorm(2, 8))
+    net.g_s.insert(1, nn.GroupNorm(2, 8))
+    whole, tiled = LearnedCodec(net, INFO), LearnedCodec(net, INFO, tile=64)
+    data = whole.encode(photo).data
+    assert tiled.encode(photo).data == data
+    assert np.array_equal(tiled.decode(data), whole.decode(data))
+    monkeypatch.setattr(tiling, "WHOLE", 300 * 400)
+    for refused in (lambda: tiled.encode(photo), lambda: tiled.decode(data)):
+        with pytest.raises(UserError, match=r"takes 120,000 pixels at most; .* has 126,464\.$"):
+            refused()
 
 
 @pytest.mark.parametrize("tile", [0, -64, 15])
@@ -113,7 +136,7 @@ def test_an_impossible_tile_is_refused(make_net: Any, tile: int) -> None:
 def test_tiles_beyond_the_image_repeat_its_border(make_net: Any, size: tuple[int, int], photo: Any) -> None:
     net = make_net(name="fastdic", pixel_unshuffle=4, drop=False)
     image = photo[: size[0], : size[1]]
-    whole, tiled = LearnedCodec(net, INFO), LearnedCodec(net, INFO, tile=64)
+    tiled = LearnedCodec(net, INFO, tile=64)
     with torch.inference_mode():
-        torch.testing.assert_close(tiled.analyze(image), whole.analyze(image), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(net.analyze(image, 64), net.analyze(image, TILE), atol=1e-4, rtol=1e-4)
     assert tiled.decode(tiled.encode(image).data).shape == image.shape

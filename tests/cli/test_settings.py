@@ -1,0 +1,73 @@
+"""A model with several settings on the command line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lic.data import Pixels, write_png
+from lic.models import MODELS
+from lic.store.load import load_codec
+
+from ..outside import Compact, save_checkpoint
+
+Lic = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "compact", Compact)
+
+
+def image(height: int, width: int) -> Pixels:
+    rows, columns = np.mgrid[:height, :width]
+    waves = [128 + 100 * np.sin(rows / (9 + c)) * np.cos(columns / (13 - c)) for c in range(3)]
+    return np.stack(waves, -1).astype(np.uint8)
+
+
+def test_the_command_line_takes_a_setting(lic: Lic, tmp_path: Path) -> None:
+    write_png(tmp_path / "photo.png", image(60, 90))
+    save_checkpoint(tmp_path / "run", "compact")
+    sizes = {}
+    for setting in ("jpeg-30", "jpeg-60", "jpeg-90"):
+        arguments = ("photo.png", f"{setting}.lic", "-m", "run", "--setting", setting)
+        assert lic("compress", *arguments)[0] == 0
+        sizes[setting] = (tmp_path / f"{setting}.lic").stat().st_size
+        assert lic("decompress", f"{setting}.lic", f"{setting}.png", "-m", "run")[0] == 0
+        assert Image.open(tmp_path / f"{setting}.png").size == (90, 60)
+    assert sizes["jpeg-30"] < sizes["jpeg-60"] < sizes["jpeg-90"]
+    lic("compress", "photo.png", "plain.lic", "-m", "run")
+    assert (tmp_path / "plain.lic").read_bytes() == (tmp_path / "jpeg-60.lic").read_bytes(), "its own setting"
+    code, _, err = lic("compress", "photo.png", "x.lic", "-m", "run", "--setting", "jpeg-50")
+    assert (
+        code == 2 and err == "Error: run has no setting 'jpeg-50'; give one of jpeg-30, jpeg-60, jpeg-90.\n"
+    )
+    target = str(8 * sizes["jpeg-60"] / 5400 + 0.001)
+    _, out, _ = lic("compress", "photo.png", "x.lic", "-m", "run", "--target-bpp", target, "--json")
+    assert json.loads(out)[0]["model"] == "run jpeg-60", "settings are candidates for a target"
+
+
+def test_rate_control_chooses_among_settings(lic: Lic, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_png(tmp_path / "photos" / f"{name}.png", image(60, 90))
+    save_checkpoint(tmp_path / "run", "compact")
+    arguments = (
+        "rate-control",
+        "run",
+        "photos",
+        "--metric",
+        "psnr",
+        "-o",
+        "out",
+        "--target-bpp",
+        "9",
+        "--json",
+    )
+    code, out, err = lic(*arguments)
+    assert code == 0, err
+    names = [model["model"] for model in json.loads(out)["models"]]
+    assert names == ["run jpeg-30", "run jpeg-60", "run jpeg-90"]
+    assert load_codec(tmp_path / "run").decode((tmp_path / "out" / "a.lic").read_bytes()).shape == (60, 90, 3)
