@@ -17,7 +17,7 @@ RANKS: tuple[set[str], ...] = (
     | {"precision", "status", "_torchvision"},
     {"layers", "entropy", "metrics", "bitstream"},
     {"models", "losses", "data"},
-    {"codecs"},
+    {"codecs", "papers"},
     {"store", "rate_control"},
     {"evaluation", "entry"},
     {"report", "tracking", "runs"},

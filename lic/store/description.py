@@ -71,8 +71,7 @@ class Description:
             setting=f"λ = {self.lmbda:g}",
             learned=True,
             model=self.model["name"],
-            upsample=self.model.get("upsample"),
-            lmbda=self.lmbda,
-            distortion=self.distortion,
+            options={key: value for key, value in self.model.items() if key != "name"},
+            objective={"lambda": self.lmbda, "distortion": self.distortion},
             parameters=sum(p.numel() for p in net.parameters()),
         )

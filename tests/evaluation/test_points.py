@@ -86,8 +86,8 @@ def test_rd_csv(sweep: Path, make_run: MakeRun) -> None:
     write_rd_csv(file, collect([sweep]))
     rows = list(csv.DictReader(file.read_text("utf-8").splitlines()))
     assert ",".join(rows[0]) == (
-        "curve,setting,model,upsample,lambda,distortion,parameters,data,images,"
-        "bpp,bpp_pooled,estimated_bpp,gap_percent,psnr,psnr_pooled,ms_ssim,ms_ssim_db,"
+        "curve,setting,model,upsample,width,lambda,distortion,parameters,data,images,"
+        "bpp,bpp_pooled,estimated_bpp,gap_percent,psnr,psnr_pooled,ssim,ms_ssim,ms_ssim_db,"
         "encode_s,decode_s,analysis_s,synthesis_s,run"
     )
     by_run = {row["run"]: row for row in rows}

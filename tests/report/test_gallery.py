@@ -23,7 +23,7 @@ def test_every_reconstruction_of_an_image_beside_its_original(sweep: Path) -> No
         "JPEG, quality 10",  # the nearest to 0.22 and to 0.44 bpp: 0.33, where quality 50 has 0.88
     ]
     # of this image, not the mean
-    assert scenes[0].pictures[1].caption == "0.2200 bpp · PSNR 30.00 dB · MS-SSIM 0.9400"
+    assert scenes[0].pictures[1].caption == "0.2200 bpp · PSNR 30.00 dB · SSIM 0.8400 · MS-SSIM 0.9400"
     assert (scenes[0].width, scenes[0].height, scenes[0].left_out) == (40, 24, 0)
     assert len({picture.key for picture in scenes[0].pictures}) == 4
 

@@ -264,12 +264,12 @@ def test_slider_menus_and_zoom(sweep: Path, visit: Callable[..., Page]) -> None:
     assert page.evaluate(split) == pytest.approx(25, abs=1)
 
     assert page.text_content("#left-label") == "Original"
-    assert page.text_content("#right-caption") == "0.2200 bpp · PSNR 30.00 dB · MS-SSIM 0.9400"
+    assert page.text_content("#right-caption") == "0.2200 bpp · PSNR 30.00 dB · SSIM 0.8400 · MS-SSIM 0.9400"
     before = page.get_attribute("#right-image", "src")
     page.select_option("#right", label="JPEG, quality 10")
     page.select_option("#image", label="boat")
     assert page.text_content("#right-label") == "JPEG, quality 10"  # the codec stays when the image changes
-    assert page.text_content("#right-caption") == "0.2700 bpp · PSNR 26.00 dB · MS-SSIM 0.9000"
+    assert page.text_content("#right-caption") == "0.2700 bpp · PSNR 26.00 dB · SSIM 0.8000 · MS-SSIM 0.9000"
     assert page.get_attribute("#right-image", "src") != before
     assert page.evaluate("document.getElementById('right-image').naturalWidth") == 40
 
@@ -390,7 +390,7 @@ def test_paper_shows_all(long_names: Path, visit: Callable[..., Page], width: in
     edges = page.locator(".points thead th").evaluate_all(
         "all => all.map(heading => heading.getBoundingClientRect().right)"
     )
-    assert len(edges) == 12 and max(edges) <= 1000
+    assert len(edges) == 13 and max(edges) <= 1000
     left, right = (page.locator(f"#{side}-image").bounding_box() for side in ("left", "right"))
     assert left and right and left["x"] + left["width"] <= right["x"] and left["y"] == right["y"]
     ink = page.evaluate("getComputedStyle(document.body).color").removeprefix("rgb(").rstrip(")").split(", ")
