@@ -32,7 +32,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "errors": {"torch", "hydra"},
     **{part: {"lightning", "hydra", "omegaconf", "wandb"} for part in ("layers", "entropy", "metrics")},
     **{part: {"lightning", "hydra", "omegaconf", "wandb"} for part in ("models", "losses", "codecs")},
-    **{part: {"lightning", "hydra", "omegaconf", "wandb"} for part in ("store", "rate_control")},
+    **{part: {"lightning", "hydra", "omegaconf", "wandb"} for part in ("store", "rate_control", "papers")},
     "training": {"compressai"},
     "evaluation": {"lightning", "compressai", "wandb"},
     "report": {"lightning", "compressai"},

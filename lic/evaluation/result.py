@@ -56,13 +56,15 @@ class Row:
     analysis_s: float = math.nan
     synthesis_s: float = math.nan
 
+    def __post_init__(self) -> None:
+        assert not self.measures.keys() & _COLUMNS, "a measure has the name of a column"
+
     def measure(self, name: str) -> float:
         """The value of a measure; NaN where it was not measured, as in older files."""
         return self.measures.get(name, math.nan)
 
     def plain(self) -> dict[str, Any]:
         """All in one table, as in ``test.json``."""
-        assert not self.measures.keys() & _COLUMNS, "a measure has the name of a column"
         return {key: getattr(self, key) for key in _COLUMNS} | self.measures
 
     @classmethod

@@ -53,6 +53,38 @@ def test_older_files_have_no_times_of_the_network(tmp_path: Path) -> None:
     assert math.isnan(older.mean["analysis_s"]) and math.isnan(older.rows[0].synthesis_s)
 
 
+def test_older_files_lack_measures_but_load(content: dict[str, Any], tmp_path: Path) -> None:
+    del content["rows"][0]["ssim"]
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    older = Result.load(tmp_path / "test.json")
+    assert math.isnan(older.rows[0].measure("ssim")) and math.isnan(older.mean["ssim"])
+    assert older.mean["psnr"] == 30 and math.isnan(older.mean["ms_ssim"])
+
+
+def test_the_layout_is_flat(content: dict[str, Any]) -> None:
+    assert content["rows"] == [
+        {
+            "file": "蜂 & bee", "width": 40, "height": 24, "bytes": 30, "bpp": 0.25, "estimated_bpp": None,
+            "encode_s": 0.1, "decode_s": 0.2, "analysis_s": None, "synthesis_s": None,
+            "psnr": 30.0, "ssim": 0.8, "ms_ssim": None, "ms_ssim_db": None,
+        }
+    ]  # fmt: skip
+    assert content["codec"]["objective"] == content["codec"]["options"] == {}
+
+
+def test_a_result_of_before_the_objective_is_one_sentence(content: dict[str, Any], tmp_path: Path) -> None:
+    del content["codec"]["objective"], content["codec"]["options"]
+    content["codec"] |= {"upsample": None, "lmbda": None, "distortion": None}
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="evaluate the run again, or remove it"):
+        Result.load(tmp_path / "test.json")
+
+
+def test_an_image_may_be_called_as_a_number_is(tmp_path: Path) -> None:
+    result(replace(ROW, file="Infinity")).save(tmp_path / "test.json")
+    assert Result.load(tmp_path / "test.json").rows[0].file == "Infinity"
+
+
 def test_a_mean_leaves_out_what_is_not_finite() -> None:
     mean = result(ROW, measured(ROW, psnr=34.0), measured(ROW, psnr=math.inf)).mean
     assert mean["psnr"] == 32
