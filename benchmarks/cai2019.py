@@ -29,10 +29,10 @@ from lic.codecs.learned import LearnedCodec
 from lic.console import Console, plain_table
 from lic.data import BuiltinPhotos, Pixels, read_image, to_batch, to_float, to_image
 from lic.errors import UserError
-from lic.evaluation.complexity import HIGH_RATE_NETWORKS, NETWORKS, decoding_speed
 from lic.layers import pad
 from lic.metrics.complexity import macs_per_pixel
-from lic.models import TransformCoding, describe_model
+from lic.models import TransformCoding
+from lic.papers.cai2019 import HIGH_RATE_NETWORKS, NETWORKS, PAPER
 
 BASELINE = "baseline"
 Seconds = list[float]
@@ -137,8 +137,8 @@ def table(place: str, facts: Mapping[str, Sequence[str]], seconds: Mapping[str, 
         view.add_column(heading, justify="right", no_wrap=True)
     for label, times in seconds.items():
         rates = [rate(1 / s, 1 / reference) for s, reference in zip(times, seconds[BASELINE], strict=True)]
-        printed = decoding_speed(describe_model(**NETWORKS[label]))
-        paper = rate(printed, decoding_speed("scale_hyperprior") or printed) if printed else "–"
+        printed = PAPER.images_per_second.get(label)
+        paper = rate(printed, PAPER.images_per_second[BASELINE]) if printed else "–"
         view.add_row(label, *facts[label], *rates, *["–"] * (4 - len(rates)), paper)
     return view
 

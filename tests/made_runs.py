@@ -30,7 +30,15 @@ class MakeRun(Protocol):
 
 
 def learned(curve: str, lmbda: float) -> CodecInfo:
-    return CodecInfo(curve, f"λ = {lmbda:g}", True, "resnet3x3_4", "subpixel", lmbda, "ms_ssim", 6_000_000)
+    return CodecInfo(
+        curve,
+        f"λ = {lmbda:g}",
+        learned=True,
+        model="resnet3x3_4",
+        options={"upsample": "subpixel", "width": 96},
+        objective={"lambda": lmbda, "distortion": "ms_ssim"},
+        parameters=6_000_000,
+    )
 
 
 def jpeg(quality: int) -> CodecInfo:
@@ -66,9 +74,8 @@ def make_run(tmp_path: Path) -> MakeRun:
             estimate = rate / 1.005 if codec.learned else math.nan
             length = int(rate * math.prod(size) / 8)
             network = (0.05, 0.16) if codec.learned else ()
-            rows.append(
-                Row(name, *size, length, rate, estimate, psnr + sign, ms_ssim, db, 0.1, 0.2, *network)
-            )
+            values = {"psnr": psnr + sign, "ssim": ms_ssim - 0.1, "ms_ssim": ms_ssim, "ms_ssim_db": db}
+            rows.append(Row(name, *size, length, rate, estimate, values, 0.1, 0.2, *network))
             if pictures:
                 _write_picture(folder / ORIGINALS / f"{name}.png", i, size)
                 _write_picture(folder / RECONSTRUCTIONS / f"{name}.png", i, size)

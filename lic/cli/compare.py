@@ -34,8 +34,8 @@ def compare(
 ) -> None:
     """Draw one picture: an image's original, and what each codec made of it.
 
-    Below each stand the bits per pixel, PSNR and MS-SSIM of the whole image. A classical codec is shown at
-    the quality whose file is nearest in size to the learned ones'.
+    Below each stand the bits per pixel, PSNR, SSIM and MS-SSIM of the whole image. A classical codec is
+    shown at the quality whose file is nearest in size to the learned ones'.
     """
     if output.suffix.lower() != ".png":
         raise UserError(f"{output} does not end in .png; other formats would add losses of their own.")

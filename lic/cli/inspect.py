@@ -106,10 +106,9 @@ def complexity(
     Parameters, FLOPs and MACs, layer by layer and beside the networks of the model's paper.
     """
     from lic.console import Console
-    from lic.evaluation.complexity import layer_table, network_table
+    from lic.report.complexity import complexity_tables
 
-    options = _model_options(overrides or [])
-    Console().print(layer_table(options), network_table(options))
+    Console().print(*complexity_tables(_model_options(overrides or [])))
 
 
 def _model_options(overrides: list[str]) -> dict[str, Any]:

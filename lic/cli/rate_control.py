@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -42,7 +42,8 @@ def rate_control(
         Path, typer.Option("--output", "-o", help="Folder to make, of .lic files and rate-control.json.")
     ],
     metric: Annotated[
-        Literal["ms-ssim", "psnr"], typer.Option(help="The quality whose mean over images is maximised.")
+        str,
+        typer.Option(help="The measure whose mean over images is to be best: ms-ssim, psnr, ssim, …"),
     ] = "ms-ssim",
     tile: Tile = TILE,
     force: Force = False,
@@ -56,12 +57,13 @@ def rate_control(
     from lic.evaluation.evaluate import STREAMS
     from lic.evaluation.mixture import evaluate_mixture
     from lic.evaluation.result import json_text
+    from lic.metrics.measures import measure_called
     from lic.rate_control.choice import check_different
 
+    measure = measure_called(metric.replace("-", "_")).name
     loaded = [lic.load(path, tile=tile) for path in models]
     check_different(models, loaded)
     codecs = dict(each_setting(models, loaded))
-    measure = metric.replace("-", "_")
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary:
         work = Path(temporary)
@@ -135,16 +137,18 @@ def _put(folder: Path, place: Path, aside: Path) -> None:
 
 def _table(models: Sequence[str], mixture: "Mixture") -> "Table":
     from lic.console import plain_table
-    from lic.evaluation.points import number
+    from lic.evaluation.points import headings, number
+    from lic.metrics.measures import MEASURES, averages
 
+    shown = averages(measure for measure in MEASURES.values() if measure.caption)
     view = plain_table(f"Rate control to {mixture.target_bpp:g} bpp, and each model alone")
     view.add_column("model", overflow="fold")
-    for heading in ("chosen", "bpp", "PSNR", "pooled", "MS-SSIM"):
+    for heading in ("chosen", "bpp", *headings(shown)):
         view.add_column(heading, justify="right", no_wrap=True)
 
     def add(name: str, count: int, result: "Result") -> None:
         mean = result.mean
-        numbers = number(mean["psnr"], 2), number(mean["psnr_pooled"], 2), number(mean["ms_ssim"], 4)
+        numbers = (number(mean[key], measure.digits) for key, measure in shown.items())
         view.add_row(name, str(count), number(mean["bpp_pooled"], 4), *numbers)
 
     add("rate control", len(mixture.models), mixture.result)

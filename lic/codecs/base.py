@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, overload
 
 from PIL.Image import Image, fromarray
@@ -20,17 +20,19 @@ class CodecInfo:
     """Who a codec is, in reports and tables.
 
     ``curve`` names the R-D curve that its point lies on (a model and its fixed choices), ``setting`` is
-    what moves along the curve ("λ = 5", "quality 50"). ``macs`` are what `FileCodec.macs` counts;
-    evaluation fills them in.
+    what moves along the curve ("λ = 5", "quality 50"). Nothing is read out of these texts. ``model`` is the
+    name of the network's family or of the classical codec, ``options`` are the other keywords of
+    `lic.models.build_model`, ``objective`` is what a training minimised
+    (``{"lambda": 5, "distortion": "ms_ssim"}``); both are empty for classical codecs. ``macs`` are what
+    `FileCodec.macs` counts; evaluation fills them in.
     """
 
     curve: str
     setting: str
     learned: bool
     model: str
-    upsample: str | None = None
-    lmbda: float | None = None
-    distortion: str | None = None
+    options: dict[str, bool | float | int | str | None] = field(default_factory=dict, hash=False)
+    objective: dict[str, float | int | str] = field(default_factory=dict, hash=False)
     parameters: int | None = None
     macs: int | None = None
 

@@ -3,6 +3,7 @@
 import atexit
 import itertools
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -139,7 +140,9 @@ class ImageData(LightningDataModule):
         if not isinstance(test, str):
             return getattr(self.test_set, "name", self._name)
         path = Path(test)
-        return path.name if path.is_absolute() or ".." in path.parts else path.as_posix()
+        if path.is_absolute() or ".." in path.parts:
+            return Path(os.path.normpath(path if path.is_absolute() else self._folder / path)).name
+        return path.as_posix()
 
     @property
     def test_set(self) -> ImageSet:

@@ -16,7 +16,7 @@ from lic.console import track
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
-from lic.metrics.quality import ms_ssim, ms_ssim_db, psnr
+from lic.metrics.measures import measure_images
 
 STREAMS, CLASSICAL = "streams", "classical"
 
@@ -111,8 +111,7 @@ def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[Ro
     synthesis_s = time.perf_counter() - start
     if not np.array_equal(decoded, promised):
         raise DecodingError(f"{file}: the decoded pixels differ from the encoder's own reconstruction.")
-    x, x_hat = to_batch(image), to_batch(decoded)
-    similarity = ms_ssim(x, x_hat)
+    measures = measure_images(to_batch(image), to_batch(decoded))
     row = Row(
         file=name,
         width=width,
@@ -120,9 +119,7 @@ def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[Ro
         bytes=len(data),
         bpp=8 * len(data) / (width * height),
         estimated_bpp=encoded.estimate_bits() / (width * height),
-        psnr=psnr(x, x_hat).item(),
-        ms_ssim=similarity.item(),
-        ms_ssim_db=ms_ssim_db(similarity).item(),
+        measures={name: value.item() for name, value in measures.items()},
         encode_s=encode_s,
         decode_s=decode_s,
         analysis_s=encoded.analysis_s,

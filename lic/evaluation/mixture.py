@@ -14,12 +14,8 @@ from lic.data import ImageSet
 from lic.errors import UserError
 from lic.evaluation.evaluate import STREAMS, evaluate
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
-from lic.metrics.quality import MS_SSIM_MIN_SIDE
+from lic.metrics.measures import MEASURES, Measure, averages, measure_called
 from lic.rate_control.choice import budget, choose
-
-METRICS = {"ms_ssim": "MS-SSIM", "psnr": "PSNR"}
-LOSSLESS_DB = 100.0
-"""What an image without any loss counts in a sum of PSNRs; no other counts more."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,7 @@ class Mixture:
 
     ``alone`` is each model on all images; ``result`` holds, of each image, the row of the model
     ``models[image]``, such that the files of all together keep to ``target_bpp`` and the mean of
-    ``metric``, a key of `METRICS`, is best.
+    ``metric``, a key of `MEASURES`, is best.
     """
 
     target_bpp: float
@@ -65,9 +61,8 @@ class Mixture:
                     "model": names[model],
                     "bytes": row.bytes,
                     "bpp": row.bpp,
-                    "psnr": row.psnr,
-                    "ms_ssim": row.ms_ssim,
                 }
+                | {name: row.measure(name) for name in MEASURES}
                 for model, row in zip(self.models, self.result.rows, strict=True)
             ],
         }
@@ -106,11 +101,10 @@ def evaluate_mixture(
     """
     if not (isinstance(target_bpp, int | float) and 0 < target_bpp < math.inf):
         raise UserError(f"The target is a number of bits per pixel, not {target_bpp}; give one above 0.")
-    if metric not in METRICS:
-        raise UserError(f"There is no metric {metric}; choose one of {', '.join(METRICS)}.")
+    measure = measure_called(metric)
     results = []
     for result in evaluate_models(codecs, images, folder, data, pictures, progress):
-        _check_defined(result, metric)  # after the first model, not after all
+        _check_defined(result, measure)  # after the first model, not after all
         results.append(result)
     mixture = mix(results, target_bpp, metric)
     for row, model in zip(mixture.result.rows, mixture.models, strict=True):
@@ -131,7 +125,7 @@ def mix(results: Sequence[Result], target_bpp: float, metric: str) -> Mixture:
     Args:
         results: each model alone, on the same images.
         target_bpp: bits of all files together over pixels of all images together, at most.
-        metric: the `Row` measure whose mean is maximised, a key of `METRICS`.
+        metric: the measure whose mean is to be best, a key of `MEASURES`.
 
     Raises:
         UserError: the smallest files exceed the target.
@@ -139,15 +133,15 @@ def mix(results: Sequence[Result], target_bpp: float, metric: str) -> Mixture:
     bits = np.array(
         [[8 * row.bytes for row in rows] for rows in zip(*(r.rows for r in results), strict=True)]
     )
-    quality = np.array([[getattr(row, metric) for row in result.rows] for result in results]).T
-    if metric == "psnr":
-        quality = np.minimum(quality, LOSSLESS_DB)
+    measure = measure_called(metric)
+    values = np.array([[row.measure(metric) for row in result.rows] for result in results]).T
+    quality = np.minimum(values, measure.cap) if measure.higher_is_better else -values
     allowed = budget(target_bpp, results[0].pixels, int(bits.min(axis=1).sum()))
     models = tuple(choose(bits, quality, allowed).tolist())
     alone = zip(*(result.rows for result in results), strict=True)
     rows = tuple(_chosen(rows, model) for rows, model in zip(alone, models, strict=True))
     threads = {result.threads for result in results}
-    info = _describe([result.codec for result in results], target_bpp, metric)
+    info = _describe([result.codec for result in results], target_bpp, measure)
     result = Result(info, results[0].data, rows, threads.pop() if len(threads) == 1 else None)
     return Mixture(target_bpp, metric, models, result, tuple(results))
 
@@ -164,36 +158,41 @@ def _folder_of(folder: Path, number: int) -> Path:
     return folder / f"model-{number + 1}"
 
 
-def _check_defined(result: Result, metric: str) -> None:
+def _check_defined(result: Result, measure: Measure) -> None:
     for row in result.rows:
-        if math.isnan(getattr(row, metric)):
+        if math.isnan(row.measure(measure.name)):
+            small = min(row.width, row.height) < measure.smallest_side
+            reason = (
+                f"has a side below {measure.smallest_side} pixels, where" if small else "is an image where"
+            )
             raise UserError(
-                f"{row.file} has a side below {MS_SSIM_MIN_SIDE} pixels, where MS-SSIM is not defined; "
-                "choose by PSNR (metric psnr)."
+                f"{row.file} {reason} {measure.title} is not defined; choose by another metric, such as PSNR "
+                "(metric psnr)."
             )
 
 
 def _totals(result: Result) -> dict[str, Any]:
-    measures = ("psnr", "psnr_pooled", "ms_ssim", "ms_ssim_db")
     return {
         "bytes": sum(row.bytes for row in result.rows),
         "pixels": result.pixels,
         "bpp": result.mean["bpp_pooled"],
-    } | {name: result.mean[name] for name in measures}
+    } | {name: result.mean[name] for name in averages()}
 
 
-def _describe(codecs: Sequence[CodecInfo], target_bpp: float, metric: str) -> CodecInfo:
+def _describe(codecs: Sequence[CodecInfo], target_bpp: float, measure: Measure) -> CodecInfo:
     """The mixtures of the same models lie on one curve, along which the target moves."""
     by_curve: dict[str, list[str]] = {}
     for codec in codecs:
         by_curve.setdefault(codec.curve, []).append(codec.setting)
     names = " + ".join(f"{curve}, {' | '.join(settings)}" for curve, settings in by_curve.items())
-    distortions = {codec.distortion for codec in codecs}
+    by = f"{measure.title} in {measure.unit}" if measure.of else measure.title
+    first, *others = (codec.objective for codec in codecs)
+    common = {key: value for key, value in first.items() if all(o.get(key) == value for o in others)}
     return CodecInfo(
-        curve=f"rate control by {METRICS[metric]}: {names}",
+        curve=f"rate control by {by}: {names}",
         setting=f"to {target_bpp:g} bpp",
         learned=True,
         model="rate control",
-        distortion=distortions.pop() if len(distortions) == 1 else None,
+        objective=common,
         parameters=sum(codec.parameters or 0 for codec in codecs),
     )

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -16,12 +16,13 @@ from rich.table import Table
 from lic.atomic import write_text
 from lic.console import plain_table
 from lic.errors import UserError
-from lic.evaluation.result import RESULT_FILE, Result
+from lic.evaluation.result import RESULT_FILE, Result, Row
 from lic.metrics.bd_rate import bd_rate, common_quality
+from lic.metrics.measures import MEASURES, Measure, averages, axes
 from lic.status import STATUS_FILE, read_status
 
-ANCHOR = "JPEG"
-QUALITIES = ("psnr", "ms_ssim_db")
+ANCHOR = "jpeg"
+"""The model of the codec that BD-rates compare with."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ class Curve:
         """Whether a network codes; classical codecs are drawn as background."""
         return self.points[0].result.codec.learned
 
+    @property
+    def anchors(self) -> bool:
+        """Whether BD-rates compare with it."""
+        codec = self.points[0].result.codec
+        return codec.model == ANCHOR and not codec.learned
+
     def values(self, measure: str) -> list[float]:
         """One mean per point."""
         return [point.mean[measure] for point in self.points]
@@ -85,7 +92,7 @@ class BDRate:
     """Rate against the anchor at equal quality.
 
     ``percent`` is negative where the curve saves, NaN where undefined; ``interval`` is the range of
-    qualities in dB that it averages over.
+    qualities that it averages over.
     """
 
     percent: float
@@ -155,12 +162,12 @@ def curves(points: Iterable[Point]) -> list[Curve]:
 
 
 def bd_rates(curve: Curve, all_curves: Sequence[Curve]) -> dict[str, BDRate] | None:
-    """BD-rate of a curve against JPEG on the same data, per quality of `QUALITIES`.
+    """BD-rate of a curve against JPEG on the same data, per measure that is an axis.
 
     None for JPEG itself and where JPEG was not measured on that data.
     """
-    anchors = [other for other in all_curves if other.name == ANCHOR and other.same_images(curve)]
-    if not anchors or curve.name == ANCHOR:
+    anchors = [other for other in all_curves if other.anchors and other.same_images(curve)]
+    if not anchors or curve.anchors:
         return None
     anchor = anchors[0]
     return {
@@ -168,41 +175,51 @@ def bd_rates(curve: Curve, all_curves: Sequence[Curve]) -> dict[str, BDRate] | N
             bd_rate(anchor.values("bpp"), anchor.values(name), curve.values("bpp"), curve.values(name)),
             common_quality(anchor.values(name), curve.values(name)),
         )
-        for name in QUALITIES
+        for name in (measure.name for measure in axes())
     }
 
 
 def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
-    """Write ``rd.csv``: a row per point, by curve and rate; empty where a measure does not exist."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([
-        "curve", "setting", "model", "upsample", "lambda", "distortion", "parameters", "data", "images",
-        "bpp", "bpp_pooled", "estimated_bpp", "gap_percent", "psnr", "psnr_pooled", "ms_ssim", "ms_ssim_db",
-        "encode_s", "decode_s", "analysis_s", "synthesis_s", "run",
+    """Write ``rd.csv``: a row per point, by curve and rate; empty where a measure does not exist.
+
+    Each option of a network and each part of an objective that occurs has a column.
+    """
+    ordered = [point for curve in curves(points) for point in curve.points]
+    codecs = [point.result.codec for point in ordered]
+    numbers = (
+        "bpp", "bpp_pooled", "estimated_bpp", "gap_percent", *averages(),
+        "encode_s", "decode_s", "analysis_s", "synthesis_s",
+    )  # fmt: skip
+    columns = dict.fromkeys([
+        "curve", "setting", "model", *all_keys(codec.options for codec in codecs),
+        *all_keys(codec.objective for codec in codecs), "parameters", "data", "images", *numbers, "run",
     ])  # fmt: skip
-    for point in (point for curve in curves(points) for point in curve.points):
-        codec, mean = point.result.codec, point.mean
-        numbers = [
-            mean["bpp"], mean["bpp_pooled"], mean["estimated_bpp"], point.gap_percent, mean["psnr"],
-            mean["psnr_pooled"], mean["ms_ssim"], mean["ms_ssim_db"], mean["encode_s"], mean["decode_s"],
-            mean["analysis_s"], mean["synthesis_s"],
-        ]  # fmt: skip
-        writer.writerow([
-            codec.curve, codec.setting, codec.model, codec.upsample, codec.lmbda, codec.distortion,
-            codec.parameters, point.result.data, len(point.result.rows),
-            *("" if math.isnan(number) else round(number, 6) for number in numbers),
-            relative(point.run, path.parent),
-        ])  # fmt: skip
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer.writeheader()
+    for point, codec in zip(ordered, codecs, strict=True):
+        values = point.mean | {"gap_percent": point.gap_percent}
+        writer.writerow(codec.options | codec.objective | {
+            "curve": codec.curve, "setting": codec.setting, "model": codec.model,
+            "parameters": codec.parameters, "data": point.result.data, "images": len(point.result.rows),
+            **{name: "" if math.isnan(values[name]) else round(values[name], 6) for name in numbers},
+            "run": relative(point.run, path.parent),
+        })  # fmt: skip
     write_text(path, stream.getvalue())
+
+
+def all_keys(tables: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys that occur, in the order in which they do."""
+    return list(dict.fromkeys(key for table in tables for key in table))
 
 
 def table(points: Iterable[Point]) -> Table:
     """The points as a small table for the console, a section per curve."""
-    view = plain_table("Means over images, qualities in dB")
+    shown = averages(measure for measure in MEASURES.values() if measure.table)
+    view = plain_table("Means over images")
     view.add_column("curve", overflow="fold")
     view.add_column("setting", no_wrap=True)
-    for heading in ("bpp", "gap", "PSNR", "pooled", "MS-SSIM"):
+    for heading in ("bpp", "gap", *headings(shown)):
         view.add_column(heading, justify="right", no_wrap=True)
     for curve in curves(points):
         view.add_section()
@@ -212,11 +229,20 @@ def table(points: Iterable[Point]) -> Table:
                 point.result.codec.setting,
                 number(point.mean["bpp"], 4),
                 number(point.gap_percent, 2, signed=True, unit=" %"),
-                number(point.mean["psnr"], 2),
-                number(point.mean["psnr_pooled"], 2),
-                number(point.mean["ms_ssim_db"], 2),
+                *(number(point.mean[name], measure.digits) for name, measure in shown.items()),
             )
     return view
+
+
+def headings(shown: Mapping[str, Measure]) -> list[str]:
+    """Of the columns of `averages`: titles and units below each other."""
+    return [f"{measure.averages[name]}\n{measure.unit}".rstrip() for name, measure in shown.items()]
+
+
+def quality(row: Row, measure: Measure) -> str:
+    """A measure of one image for people, with its unit and name."""
+    unit = f" {measure.unit}" if measure.unit else ""
+    return f"{measure.title} {number(row.measure(measure.name), measure.digits)}{unit}"
 
 
 def number(value: float, digits: int, *, signed: bool = False, unit: str = "") -> str:

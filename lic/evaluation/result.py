@@ -3,17 +3,18 @@
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from lic.atomic import write_text
 from lic.codecs.base import CodecInfo
 from lic.errors import UserError
 from lic.foreign import inside, read_json
+from lic.metrics.measures import MEASURES
 
 __all__ = [
-    "MEASURES",
     "ORIGINALS",
     "RECONSTRUCTIONS",
     "RESULT_FILE",
@@ -27,7 +28,7 @@ __all__ = [
 RESULT_FILE = "test.json"
 ORIGINALS, RECONSTRUCTIONS = "originals", "reconstructions"
 """Folders of a run that hold ``<file>.png`` for a few of its rows."""
-_LONGEST_TEXT, _LARGEST_NUMBER = 10_000, 1e15
+_LONGEST_TEXT, _LONGEST_KEY, _LARGEST_NUMBER = 10_000, 100, 1e15
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class Row:
 
     ``file`` is the image's name in its set, without a suffix. ``bpp`` is 8 · bytes of the whole file /
     original pixels. ``estimated_bpp`` is the rate that the likelihoods promise; it is NaN where a codec has
-    none. Qualities compare 8-bit pixels. ``ms_ssim`` is NaN for images too small for five scales (a side
-    under 161 pixels). ``psnr`` and ``ms_ssim_db`` are inf for an image that comes back without any loss.
-    ``encode_s`` and ``decode_s`` are seconds from pixels to the file's bytes and back; ``analysis_s`` is
-    g_a's part of the one, ``synthesis_s`` the time of g_s alone, run again after decoding, each with the
-    conversion of pixels (NaN where a codec has none, and in older files).
+    none. ``measures`` compare 8-bit pixels: those of `lic.metrics.measures` by name, NaN where one is not
+    defined; those in dB are inf for an image that comes back without any loss. ``encode_s`` and ``decode_s``
+    are seconds from pixels to the file's bytes and back; ``analysis_s`` is g_a's part of the one,
+    ``synthesis_s`` the time of g_s alone, run again after decoding, each with the conversion of pixels (NaN
+    where a codec has none, and in older files).
     """
 
     file: str
@@ -49,16 +50,33 @@ class Row:
     bytes: int
     bpp: float
     estimated_bpp: float
-    psnr: float
-    ms_ssim: float
-    ms_ssim_db: float
+    measures: dict[str, float]
     encode_s: float
     decode_s: float
     analysis_s: float = math.nan
     synthesis_s: float = math.nan
 
+    def __post_init__(self) -> None:
+        assert not self.measures.keys() & _COLUMNS, "a measure has the name of a column"
 
-MEASURES = tuple(f.name for f in fields(Row) if f.type is float)
+    def measure(self, name: str) -> float:
+        """The value of a measure; NaN where it was not measured, as in older files."""
+        return self.measures.get(name, math.nan)
+
+    def plain(self) -> dict[str, Any]:
+        """All in one table, as in ``test.json``."""
+        return {key: getattr(self, key) for key in _COLUMNS} | self.measures
+
+    @classmethod
+    def parse(cls, content: Mapping[str, Any]) -> "Row":
+        """What `plain` gave, from JSON; measures that nobody declared here are kept, too."""
+        values = {k: v if k in _COLUMNS and k not in _NUMBERS else _from_json(v) for k, v in content.items()}
+        columns = {key: values.pop(key) for key in _COLUMNS if key in values}
+        return cls(**columns, measures=values)
+
+
+_COLUMNS = tuple(field.name for field in fields(Row) if field.name != "measures")
+_NUMBERS = tuple(field.name for field in fields(Row) if field.type is float)
 
 
 @dataclass(frozen=True)
@@ -80,7 +98,7 @@ class Result:
 
     @property
     def mean(self) -> dict[str, float]:
-        """The mean over images of every measure, and two averages over all pixels of all images.
+        """Means over images of rates, seconds and every measure, and averages over all pixels of all images.
 
         ``bpp_pooled`` is the rate of all files together over all pixels, ``psnr_pooled`` the PSNR of the
         squared error of all pixels: the averages of the CLIC challenge, and of the rate control in Cheng et
@@ -90,8 +108,15 @@ class Result:
         page) would make the mean infinite and hide all the others. Where no finite value remains the mean
         is inf if there was one (every image is lossless), else NaN.
         """
-        means = {name: _mean([getattr(row, name) for row in self.rows]) for name in MEASURES}
-        return means | {"bpp_pooled": self._pooled_bpp(), "psnr_pooled": self._pooled_psnr()}
+        means = {name: _mean([getattr(row, name) for row in self.rows]) for name in _NUMBERS}
+        means["bpp_pooled"] = self._pooled_bpp()
+        pixels = [row.width * row.height for row in self.rows]
+        for name, measure in MEASURES.items():
+            values = [row.measure(name) for row in self.rows]
+            means[name] = _mean(values)
+            if measure.pooled:
+                means[f"{name}_pooled"] = measure.pooled(values, pixels)
+        return means
 
     @property
     def pixels(self) -> int:
@@ -101,12 +126,6 @@ class Result:
     def _pooled_bpp(self) -> float:
         return 8 * sum(row.bytes for row in self.rows) / self.pixels if self.rows else math.nan
 
-    def _pooled_psnr(self) -> float:
-        error = math.fsum(row.width * row.height * 10 ** (-row.psnr / 10) for row in self.rows)  # / PEAK²
-        if error:
-            return 10 * math.log10(self.pixels / error)
-        return math.inf if self.rows else math.nan
-
     def save(self, path: Path) -> None:
         """Write ``test.json`` (NaN as null, inf as the string "Infinity": JSON has neither)."""
         content = {
@@ -114,7 +133,7 @@ class Result:
             "data": self.data,
             "threads": self.threads,
             "mean": self.mean,
-            "rows": [asdict(row) for row in self.rows],
+            "rows": [row.plain() for row in self.rows],
         }
         write_text(path, json_text(content))
 
@@ -127,7 +146,7 @@ class Result:
         """
         try:
             content = read_json(path.parent, path.name)
-            rows = [Row(**{k: _from_json(k, v) for k, v in row.items()}) for row in content["rows"]]
+            rows = [Row.parse(row) for row in content["rows"]]
             result = cls(CodecInfo(**content["codec"]), content["data"], tuple(rows), content.get("threads"))
             parts: list[CodecInfo | Row] = [result.codec, *rows]
             for part in parts:
@@ -170,22 +189,36 @@ def _to_json(value: Any) -> Any:
     return value
 
 
-def _from_json(key: str, value: Any) -> Any:
-    if key in MEASURES:
-        return {None: math.nan, "Infinity": math.inf}.get(value, value)
-    return value
+def _from_json(value: Any) -> Any:
+    if value is None:
+        return math.nan
+    return math.inf if value == "Infinity" else value
 
 
 def _check(name: str, value: Any, kind: Any) -> None:
     """Whether a value has the type of its field, and a size that can be shown and computed with."""
+    if get_origin(kind) is dict:
+        _check_table(name, value, get_args(kind)[1])
+        return
     kinds = get_args(kind) or (kind,)
     if type(value) not in (kinds if float not in kinds else (*kinds, int)):  # JSON may leave out the point
         raise TypeError(f"{name} is {type(value).__name__}")
     if isinstance(value, str) and len(value) > _LONGEST_TEXT:
         raise ValueError(f"{name} is too long")
-    undefined = name in MEASURES and (math.isnan(value) or value == math.inf)
-    if isinstance(value, int | float) and not (undefined or -1 <= value <= _LARGEST_NUMBER):
+    undefined = kind is float and (math.isnan(value) or value == math.inf)
+    lowest = max(MEASURES[name].lowest, -_LARGEST_NUMBER) if name in MEASURES else -1
+    if isinstance(value, int | float) and not (undefined or lowest <= value <= _LARGEST_NUMBER):
         raise ValueError(f"{name} is out of range")
+
+
+def _check_table(name: str, table: Any, kind: Any) -> None:
+    """Names of keywords, which become columns, and their values."""
+    if type(table) is not dict or len(table) > _LONGEST_KEY:
+        raise TypeError(f"{name} is no small table")
+    for key, value in table.items():
+        if not key.isidentifier() or len(key) > _LONGEST_KEY:
+            raise ValueError(f"{name} has {key!r:.99}, which is no name")
+        _check(key, value, kind)
 
 
 def _check_images(rows: list[Row]) -> None:

@@ -1,1 +1,1 @@
-"""Quality, BD-rate and complexity: pure functions."""
+"""Quality and the list of measures, BD-rate and complexity: pure functions."""

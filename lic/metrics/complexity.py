@@ -1,6 +1,6 @@
 """Parameters, FLOPs by the rule of Cheng et al. 2019, and real multiply-accumulates of a live network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -38,6 +38,26 @@ class LayerCost:
     def consistent_flops(self) -> int:
         """Equation 3 at the resolution where the layer runs, also for the last sub-pixel convolution."""
         return self.parameters * self.output[0] * self.output[1]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Of all layers."""
+
+    parameters: int
+    flops: int
+    consistent_flops: int
+    macs: int
+
+    @classmethod
+    def of(cls, costs: Sequence[LayerCost]) -> "Totals":
+        """The sums of costs."""
+        return cls(
+            parameters=sum(c.parameters for c in costs),
+            flops=sum(c.flops for c in costs),
+            consistent_flops=sum(c.consistent_flops for c in costs),
+            macs=sum(c.macs for c in costs),
+        )
 
 
 def layer_costs(net: nn.Module, side: int = 256) -> list[LayerCost]:

@@ -57,9 +57,14 @@ def build_model(name: str, **options: Any) -> CompressionModel:
     return net
 
 
+def full_options(name: str, **options: Any) -> dict[str, Any]:
+    """All keywords of `build_model` with their values: equal ones build the same network."""
+    return {"name": name, **_defaults(name), **options}
+
+
 def describe_model(name: str, **options: Any) -> str:
     """The model's name and every option that is not its default: what reports call it."""
-    defaults = {key: p.default for key, p in inspect.signature(_family(name)).parameters.items()}
+    defaults = _defaults(name)
     if "width" in defaults and defaults.get("bottleneck") == defaults["width"]:
         # configurations let it follow the width
         options.setdefault("bottleneck", defaults["bottleneck"])
@@ -80,6 +85,10 @@ def net_weights(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in checkpoint["state_dict"].items()
         if name.startswith("net.")
     }
+
+
+def _defaults(name: str) -> dict[str, Any]:
+    return {key: p.default for key, p in inspect.signature(_family(name)).parameters.items()}
 
 
 def _family(name: str) -> type[CompressionModel]:
@@ -109,5 +118,6 @@ __all__ = [
     "TransformCoding",
     "build_model",
     "describe_model",
+    "full_options",
     "net_weights",
 ]

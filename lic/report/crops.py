@@ -15,8 +15,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lic.data import Pixels, read_image
 from lic.errors import UserError
-from lic.evaluation.points import Point, number
+from lic.evaluation.points import Point, number, quality
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Row, kept_picture
+from lic.metrics.measures import MEASURES
 
 SIDE = 256
 """Pixels of a default crop, and about those of an enlarged one."""
@@ -132,17 +133,17 @@ def picture(shown: Sequence[Kept], crop: Crop | None = None) -> Pixels:
 
 def _find(points: Sequence[Point], image: str | None) -> list[Kept]:
     """All that was kept of an image, of which every codec kept something."""
-    images: dict[tuple[str, str], list[Kept]] = {}
+    images: dict[tuple[str, str, int, int], list[Kept]] = {}
     for point in points:
         for row in point.result.rows:
             original = kept_picture(point.run, ORIGINALS, row.file)
             reconstruction = kept_picture(point.run, RECONSTRUCTIONS, row.file)
             if original and reconstruction:
                 kept = Kept(point.result.codec, row, original, reconstruction)
-                images.setdefault((point.result.data, row.file), []).append(kept)
+                images.setdefault((point.result.data, row.file, row.width, row.height), []).append(kept)
     wanted = {point.result.codec.curve for point in points}
     common = {key: found for key, found in images.items() if {kept.codec.curve for kept in found} == wanted}
-    names = list(dict.fromkeys(name for _, name in common))
+    names = list(dict.fromkeys(name for _, name, *_ in common))
     if not names:
         raise UserError(
             f"There is no image of which all codecs kept the pixels ({'; '.join(sorted(wanted))}); evaluate "
@@ -155,7 +156,7 @@ def _find(points: Sequence[Point], image: str | None) -> list[Kept]:
             f"{image} cannot be shown: {reason}; choose one of {', '.join(names)}. (An evaluation keeps four "
             "images of its set; a folder of up to four it keeps whole.)"
         )
-    return next(found for (_, name), found in common.items() if image in (None, name))
+    return next(found for (_, name, *_), found in common.items() if image in (None, name))
 
 
 def _nearest(group: Sequence[Kept], bpp: float) -> Kept:
@@ -175,9 +176,8 @@ def _original(shown: Sequence[Kept]) -> Pixels:
 
 
 def _numbers(kept: Kept) -> tuple[str, ...]:
-    row = kept.row
-    quality = f"{number(row.psnr, 2)} dB PSNR, {number(row.ms_ssim, 4)} MS-SSIM"
-    return kept.codec.setting, f"{number(row.bpp, 4)} bpp", quality
+    qualities = ", ".join(quality(kept.row, measure) for measure in MEASURES.values() if measure.caption)
+    return kept.codec.setting, f"{number(kept.row.bpp, 4)} bpp", qualities
 
 
 def _draw(pixels: Sequence[Pixels], heads: Sequence[str], tails: Sequence[tuple[str, ...]]) -> Pixels:

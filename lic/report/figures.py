@@ -3,22 +3,11 @@
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
 from lic.evaluation.points import Curve
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A quality that is drawn against the rate."""
-
-    measure: str
-    title: str
-
-
-AXES = (Axis("psnr", "PSNR (dB)"), Axis("ms_ssim_db", "MS-SSIM (dB)"))
+from lic.metrics.measures import Measure
 
 COLOURS = (  # told apart on white and on black, and by most colour-blind eyes
     "#3b82f6",
@@ -44,7 +33,7 @@ def colours(curves: Sequence[Curve]) -> list[str]:
     return chosen
 
 
-def rd_figure(curves: Sequence[Curve], axis: Axis) -> go.Figure:
+def rd_figure(curves: Sequence[Curve], measure: Measure) -> go.Figure:
     """A quality against bits per pixel, one trace per curve in their order; classical codecs are dashed.
 
     Points without a finite quality (lossless, or MS-SSIM of small images) cannot be drawn; a curve of
@@ -55,24 +44,24 @@ def rd_figure(curves: Sequence[Curve], axis: Axis) -> go.Figure:
     """
     figure = go.Figure()
     for curve, colour in zip(curves, colours(curves), strict=True):
-        drawn = [point for point in curve.points if math.isfinite(point.mean[axis.measure])]
+        drawn = [point for point in curve.points if math.isfinite(point.mean[measure.name])]
         label = html.escape(curve.label)
         figure.add_scatter(
             x=[point.mean["bpp"] for point in drawn],
-            y=[point.mean[axis.measure] for point in drawn],
+            y=[point.mean[measure.name] for point in drawn],
             customdata=[[label, html.escape(point.result.codec.setting)] for point in drawn],
             name=label,
             mode="lines+markers",
             line={"color": colour, "width": 2, "dash": "solid" if curve.learned else "dash"},
             marker={"size": 7, "symbol": "circle" if curve.learned else "diamond"},
-            hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{x:.4f} bpp<br>%{y:.2f} dB"
-            "<extra></extra>",
+            hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{x:.4f} bpp<br>"
+            f"%{{y:.{measure.digits}f}} {html.escape(measure.unit or measure.title)}<extra></extra>",
         )
-    rates, qualities = _ranges(curves, axis.measure)
+    rates, qualities = _ranges(curves, measure.name)
     figure.update_layout(
         template="plotly_white",
         xaxis={"title": "Rate (bits per pixel)", "rangemode": "tozero", "range": rates},
-        yaxis={"title": axis.title, "range": qualities},
+        yaxis={"title": measure.axis_title, "range": qualities},
         legend={"orientation": "h", "y": -0.2},
         margin={"l": 60, "r": 15, "t": 15, "b": 50},
     )

@@ -1,17 +1,20 @@
 """The images that a report shows: originals and what the codecs made of them."""
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
 from lic.data import read_image
 from lic.errors import UserError
-from lic.evaluation.points import Curve, Point, number
+from lic.evaluation.points import Curve, Point, number, quality
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Row, kept_picture
+from lic.metrics.measures import MEASURES
 from lic.report.crops import Crop
 
 MAX_IMAGES = 4
@@ -46,10 +49,20 @@ class Scene:
 @dataclass(frozen=True)
 class _Candidate:
     key: str
+    curve: int
     label: str
     point: Point
     row: Row
     file: Path
+
+
+class _Image(NamedTuple):
+    """Which image it is: sets of one name may hold different ones."""
+
+    data: str
+    file: str
+    width: int
+    height: int
 
 
 def gallery(curves: Sequence[Curve], budget: int = BUDGET) -> list[Scene]:
@@ -64,13 +77,14 @@ def gallery(curves: Sequence[Curve], budget: int = BUDGET) -> list[Scene]:
     """
     images = _candidates(curves)
     chosen = sorted(images, key=lambda key: -len(images[key]))[:MAX_IMAGES]
-    several = len({data for data, _ in chosen}) > 1
+    several = len({key.data for key in chosen}) > 1
+    sizes = Counter((key.data, key.file) for key in chosen)
     scenes: list[Scene] = []
-    for left, (data, image) in zip(range(len(chosen), 0, -1), chosen, strict=True):
-        candidates = _comparable(images[data, image])
+    for left, key in zip(range(len(chosen), 0, -1), chosen, strict=True):
+        candidates = _comparable(images[key])
         row = candidates[0].row
         crop = Crop.centre(row.width, row.height)
-        original = _webp(_originals(candidates, image)[0], row, crop)
+        original = _webp(_originals(images[key])[0], row, crop)
         fitting = _fitting(candidates, crop, budget // left - _cost(original))
         if not fitting:
             continue
@@ -78,32 +92,35 @@ def gallery(curves: Sequence[Curve], budget: int = BUDGET) -> list[Scene]:
         size = f"{row.width} × {row.height} pixels"
         if (crop.width, crop.height) != (row.width, row.height):
             size = f"the middle {crop.width} × {crop.height} of {size}"
-        name = f"{image} · {data}" if several else image
+        name = f"{key.file} · {key.data}" if several else key.file
+        if sizes[key.data, key.file] > 1:
+            name += f" · {row.width} × {row.height}"
         pictures = (Picture("original", "Original", size, original), *fitting)
         scenes.append(Scene(name, crop.width, crop.height, pictures, len(candidates) - len(fitting)))
     return scenes
 
 
-def _candidates(curves: Sequence[Curve]) -> dict[tuple[str, str], list[_Candidate]]:
-    """By data set and image, in the order of rows: every reconstruction that has an original somewhere."""
-    images: dict[tuple[str, str], list[_Candidate]] = {}
-    pairs = [(curve, point) for curve in curves for point in curve.points]
-    for index, (curve, point) in enumerate(pairs):
+def _candidates(curves: Sequence[Curve]) -> dict[_Image, list[_Candidate]]:
+    """By image, in the order of rows: every reconstruction that has an original somewhere."""
+    images: dict[_Image, list[_Candidate]] = {}
+    triples = [(index, curve, point) for index, curve in enumerate(curves) for point in curve.points]
+    for key, (index, curve, point) in enumerate(triples):
         for row in point.result.rows:
             if file := kept_picture(point.run, RECONSTRUCTIONS, row.file):
-                candidate = _Candidate(str(index), curve.label, point, row, file)
-                images.setdefault((curve.data, row.file), []).append(candidate)
-    return {key: found for key, found in images.items() if _originals(found, key[1])}
+                candidate = _Candidate(str(key), index, curve.label, point, row, file)
+                image = _Image(curve.data, row.file, row.width, row.height)
+                images.setdefault(image, []).append(candidate)
+    return {image: found for image, found in images.items() if _originals(found)}
 
 
-def _originals(candidates: Sequence[_Candidate], image: str) -> list[Path]:
-    return [file for c in candidates if (file := kept_picture(c.point.run, ORIGINALS, image))]
+def _originals(candidates: Sequence[_Candidate]) -> list[Path]:
+    return [file for c in candidates if (file := kept_picture(c.point.run, ORIGINALS, c.row.file))]
 
 
 def _per_curve(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
-    curves: dict[str, list[_Candidate]] = {}
+    curves: dict[int, list[_Candidate]] = {}
     for candidate in candidates:
-        curves.setdefault(candidate.label, []).append(candidate)
+        curves.setdefault(candidate.curve, []).append(candidate)
     return list(curves.values())
 
 
@@ -138,7 +155,8 @@ def _fitting(candidates: Sequence[_Candidate], crop: Crop, budget: int) -> list[
 
 def _picture(candidate: _Candidate, crop: Crop) -> Picture:
     row = candidate.row
-    caption = f"{number(row.bpp, 4)} bpp · PSNR {number(row.psnr, 2)} dB · MS-SSIM {number(row.ms_ssim, 4)}"
+    qualities = (quality(row, measure) for measure in MEASURES.values() if measure.caption)
+    caption = " · ".join([f"{number(row.bpp, 4)} bpp", *qualities])
     label = f"{candidate.label}, {candidate.point.result.codec.setting}"
     return Picture(candidate.key, label, caption, _webp(candidate.file, row, crop))
 

@@ -13,9 +13,7 @@ import jinja2
 import plotly.offline
 
 from lic.atomic import write_text
-from lic.evaluation.complexity import decoding_speed
 from lic.evaluation.points import (
-    ANCHOR,
     BDRate,
     Curve,
     Point,
@@ -23,15 +21,17 @@ from lic.evaluation.points import (
     collect,
     collect_failures,
     curves,
+    headings,
     number,
     relative,
 )
+from lic.metrics.measures import MEASURES, Measure, averages, axes
+from lic.papers import Paper, paper_of
 from lic.report.crops import SIDE
-from lic.report.figures import AXES, colours, rd_figure
+from lic.report.figures import colours, rd_figure
 from lic.report.gallery import Scene, gallery
 from lic.report.speed import speed_of
 
-QUALITY_NAMES = {"psnr": "PSNR", "ms_ssim_db": "MS-SSIM"}
 MAX_NAMES, MAX_NAME = 4, 20
 """Of a title: names that it lists, and letters of each."""
 
@@ -52,12 +52,12 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
     """
     points = collect(folders)
     all_curves = curves(points)
-    axes = [axis for axis in AXES if any(math.isfinite(point.mean[axis.measure]) for point in points)]
+    drawn = [axis for axis in axes() if any(math.isfinite(point.mean[axis.name]) for point in points)]
     scenes = gallery(all_curves)
     learned = [curve for curve in all_curves if curve.learned]
-    printed = any(_printed(curve) for curve in learned)
+    printed = list(dict.fromkeys(paper for curve in learned if (paper := _timed_by(curve))))
     content = {
-        "figures": [json.loads(rd_figure(all_curves, axis).to_json()) for axis in axes],
+        "figures": [json.loads(rd_figure(all_curves, axis).to_json()) for axis in drawn],
         "scenes": [_scene(scene) for scene in scenes],
     }
     environment = jinja2.Environment(
@@ -81,13 +81,16 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
             _curve(curve, all_curves, colour, output.parent)
             for curve, colour in zip(all_curves, colours(all_curves), strict=True)
         ],
-        axes=axes,
+        axes=drawn,
+        headings=_headings(),
+        notes=[measure.note for measure in MEASURES.values() if measure.note],
+        smallest=_smallest_sides(),
         narrowed=0 < len(learned) < len(all_curves),
         costs=[
-            {"label": curve.label, "colour": colour, "cells": _costs(curve, printed)}
+            {"label": curve.label, "colour": colour, "cells": _costs(curve, bool(printed))}
             for curve, colour in zip(learned, colours(learned), strict=True)
         ],
-        printed=printed,
+        printed=[paper.speed_note for paper in printed],
         scenes=scenes,
         side=SIDE,
         shown=sum(len(scene.pictures) - 1 for scene in scenes),
@@ -136,19 +139,36 @@ def _curve(curve: Curve, all_curves: Sequence[Curve], colour: str, start: Path) 
 
 
 def _bd_text(curve: Curve, rates: dict[str, BDRate] | None) -> str:
-    if curve.name == ANCHOR:
+    if curve.anchors:
         return "the reference of the BD-rates"
     if rates is None:
-        return f"no BD-rate: {ANCHOR} was not measured on this data"
+        return "no BD-rate: JPEG was not measured on this data"
     if len(curve.points) < 2:
         return "no BD-rate: one point is no curve"
-    return f"BD-rate against {ANCHOR}: " + ", ".join(
-        f"{number(rate.percent, 1, signed=True, unit=' %')} on {QUALITY_NAMES[name]} "
-        f"({number(rate.interval[0], 1)} to {number(rate.interval[1], 1)} dB)"
-        if rate.interval
-        else f"no overlap on {QUALITY_NAMES[name]}"
-        for name, rate in rates.items()
-    )
+    return "BD-rate against JPEG: " + ", ".join(_on(MEASURES[name], rate) for name, rate in rates.items())
+
+
+def _on(measure: Measure, rate: BDRate) -> str:
+    if not rate.interval:
+        return f"no overlap on {measure.title}"
+    low, high = (number(end, max(1, measure.digits - 1)) for end in rate.interval)
+    percent = number(rate.percent, 1, signed=True, unit=" %")
+    return f"{percent} on {measure.title} ({low} to {high} {measure.unit}".rstrip() + ")"
+
+
+def _headings() -> list[str]:
+    return [
+        "Setting", "bpp", "Estimated\nbpp", "Gap", *headings(averages()),
+        "Parameters", "Encode\ns", "Decode\ns", "Run",
+    ]  # fmt: skip
+
+
+def _smallest_sides() -> str:
+    """Which images a measure is not defined for."""
+    sides = {
+        measure.title: measure.smallest_side for measure in MEASURES.values() if measure.smallest_side > 1
+    }
+    return ", ".join(f"{title} below {side} pixels a side" for title, side in sides.items())
 
 
 def _scene(scene: Scene) -> dict[str, Any]:
@@ -171,10 +191,7 @@ def _cells(point: Point, start: Path) -> list[str]:
         number(mean["bpp"], 4),
         number(mean["estimated_bpp"], 4),
         number(point.gap_percent, 2, signed=True, unit=" %"),
-        number(mean["psnr"], 2),
-        number(mean["psnr_pooled"], 2),
-        number(mean["ms_ssim"], 4),
-        number(mean["ms_ssim_db"], 2),
+        *(number(mean[name], measure.digits) for name, measure in averages().items()),
         _thousands(codec.parameters),
         number(mean["encode_s"], 3),
         number(mean["decode_s"], 3),
@@ -193,13 +210,20 @@ def _costs(curve: Curve, printed: bool) -> list[str]:
         number(speed.encode, 2),
         number(speed.decode, 2),
         number(speed.set_s, 2),
-        *([number(_printed(curve) or math.nan, 2)] if printed else []),
+        *([number(_printed(curve), 2)] if printed else []),
     ]
 
 
-def _printed(curve: Curve) -> float | None:
-    """Images per second that the paper of its network says to decode."""
-    return decoding_speed(curve.name.partition(" (")[0])
+def _timed_by(curve: Curve) -> Paper | None:
+    """The paper that says how fast the network decodes."""
+    return None if math.isnan(_printed(curve)) else paper_of(curve.points[0].result.codec.model)
+
+
+def _printed(curve: Curve) -> float:
+    """Images per second that the paper of its network says to decode; NaN where it says none."""
+    codec = curve.points[0].result.codec
+    paper = paper_of(codec.model)
+    return paper.decoding_speed({**codec.options, "name": codec.model}) if paper else math.nan
 
 
 def _thousands(count: int | None) -> str:

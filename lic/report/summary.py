@@ -1,5 +1,6 @@
 """What a finished run or sweep leaves for people: classical codecs beside it, rd.csv, report.html."""
 
+import re
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,7 @@ from lic.evaluation.result import RESULT_FILE, Result
 from lic.report.page import write_report
 
 RD_FILE, REPORT_FILE = "rd.csv", "report.html"
+_LONGEST_NAME = 60  # letters, of up to four bytes
 
 
 def summarize(folder: Path, wandb_project: str | None = None) -> Path:
@@ -67,7 +69,12 @@ def add_classical(folder: Path, names: Iterable[str], images: ImageSet, beside: 
 
 
 def _place(classical: Path, beside: Result) -> Path:
-    """The folder of a set of images, named after it; sets of one name get numbers."""
-    places = (classical / (beside.data if n == 1 else f"{beside.data}-{n}") for n in count(1))
+    """The folder of a set of images, named after it as folders can be; sets of one name get numbers."""
+    name = re.sub(r"[^\w.+-]+", "_", beside.data)[:_LONGEST_NAME].strip("_.") or "images"
+    places = (classical / (name if n == 1 else f"{name}-{n}") for n in count(1))
     known = ((place, next(place.glob(f"*/{RESULT_FILE}"), None)) for place in places)
-    return next(place for place, file in known if file is None or Result.load(file).images == beside.images)
+    return next(place for place, file in known if file is None or _same_set(Result.load(file), beside))
+
+
+def _same_set(a: Result, b: Result) -> bool:
+    return (a.data, a.images) == (b.data, b.images)

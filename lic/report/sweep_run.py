@@ -8,8 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from lic.evaluation.points import Curve, Point, curves
-from lic.report.figures import AXES, rd_figure
+from lic.evaluation.points import Curve, Point, all_keys, curves
+from lic.metrics.measures import Measure, averages, axes
+from lic.report.figures import rd_figure
 from lic.report.gallery import Scene, gallery
 from lic.tracking import start_run
 
@@ -36,9 +37,9 @@ def log_sweep(folder: Path, points: Sequence[Point], project: str) -> None:
     exit_code = 1
     try:
         run.log({"rd/table": _table(all_curves)})
-        for axis in AXES:
-            run.log({f"rd/{axis.measure}": _line_series(all_curves, axis.measure, axis.title)})
-            run.log({f"rd/{axis.measure}_figure": wandb.Plotly(rd_figure(all_curves, axis))})
+        for measure in axes():
+            run.log({f"rd/{measure.name}": _line_series(all_curves, measure)})
+            run.log({f"rd/{measure.name}_figure": wandb.Plotly(rd_figure(all_curves, measure))})
         for i, scene in enumerate(gallery(all_curves)[:MAX_IMAGES], 1):
             run.log({f"rd/image_{i}": _images(scene)})
         exit_code = 0
@@ -49,8 +50,9 @@ def log_sweep(folder: Path, points: Sequence[Point], project: str) -> None:
 def _table(all_curves: Sequence[Curve]) -> Any:
     import wandb
 
-    measures = ["bpp", "estimated_bpp", "psnr", "ms_ssim", "ms_ssim_db", "encode_s", "decode_s"]
-    table = wandb.Table(columns=["curve", "setting", "lambda", "data", "images", *measures])
+    objective = all_keys(point.result.codec.objective for curve in all_curves for point in curve.points)
+    measures = ["bpp", "estimated_bpp", *averages(), "encode_s", "decode_s"]
+    table = wandb.Table(columns=["curve", "setting", *objective, "data", "images", *measures])
     for curve in all_curves:
         for point in curve.points:
             codec, result = point.result.codec, point.result
@@ -58,7 +60,7 @@ def _table(all_curves: Sequence[Curve]) -> Any:
             table.add_data(
                 curve.label,
                 codec.setting,
-                codec.lmbda,
+                *(codec.objective.get(key) for key in objective),
                 result.data,
                 len(result.rows),
                 *(number if math.isfinite(number) else None for number in numbers),
@@ -66,15 +68,15 @@ def _table(all_curves: Sequence[Curve]) -> Any:
     return table
 
 
-def _line_series(all_curves: Sequence[Curve], measure: str, title: str) -> Any:
+def _line_series(all_curves: Sequence[Curve], measure: Measure) -> Any:
     import wandb
 
-    drawn = [[p for p in curve.points if math.isfinite(p.mean[measure])] for curve in all_curves]
+    drawn = [[p for p in curve.points if math.isfinite(p.mean[measure.name])] for curve in all_curves]
     return wandb.plot.line_series(
         xs=[[point.mean["bpp"] for point in points] for points in drawn],
-        ys=[[point.mean[measure] for point in points] for points in drawn],
+        ys=[[point.mean[measure.name] for point in points] for points in drawn],
         keys=[curve.label for curve in all_curves],
-        title=f"{title} against bits per pixel",
+        title=f"{measure.axis_title} against bits per pixel",
         xname="bits per pixel",
     )
 

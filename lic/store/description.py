@@ -59,8 +59,7 @@ class Description:
             setting=self.objective.setting,
             learned=True,
             model=self.model["name"],
-            upsample=self.model.get("upsample"),
-            lmbda=self.objective.values.get("lambda"),  # type: ignore[arg-type]
-            distortion=self.objective.values.get("distortion"),  # type: ignore[arg-type]
+            options={key: value for key, value in self.model.items() if key != "name"},
+            objective=self.objective.values,
             parameters=sum(p.numel() for p in net.parameters()),
         )

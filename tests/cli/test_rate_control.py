@@ -71,6 +71,15 @@ def test_json_is_the_file_and_nothing_else(
     assert code == 0 and out == (tmp_path / "out" / "rate-control.json").read_text()
     summary: dict[str, Any] = json.loads(out)
     assert summary["images"][0]["ms_ssim"] is None  # too small
+    assert 0 < summary["images"][0]["ssim"] < 1 and 0 < summary["mixture"]["ssim"] < 1
+
+
+def test_any_measure_may_be_the_metric(lic: Lic, models: tuple[str, str], varied: Path) -> None:
+    code, out, err = control(lic, *models, "photos", "--target-bpp", "1000", "--metric", "ssim", "--json")
+    assert code == 0, err
+    summary = json.loads(out)
+    assert summary["metric"] == "ssim"
+    assert summary["mixture"]["ssim"] >= max(model["alone"]["ssim"] for model in summary["models"])
 
 
 @pytest.mark.parametrize("sources", [["photos/*.png"], ["photos/a.png", "photos/b.png"]])
@@ -89,6 +98,10 @@ def test_patterns_and_files(
         (["run", "other", "photos", "--target-bpp", "0.0001"], "the smallest files take"),
         (["run", "other", "photos", "--target-bpp", "0"], "give one above 0"),
         (["run", "other", "photos", "--target-bpp", "5", "--metric", "ms-ssim"], "metric psnr"),
+        (
+            ["run", "other", "photos", "--target-bpp", "5", "--metric", "lpips"],
+            "choose one of psnr, ssim, ms_ssim",
+        ),
         (["run", "other", "photos/a.png", "photos/sub/a.png", "--target-bpp", "5"], "become a.lic"),
         (["run", "other", "nothing", "--target-bpp", "5"], "nothing does not exist"),
         (["run", "nothing", "photos", "--target-bpp", "5"], "nothing does not exist"),

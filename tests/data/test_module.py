@@ -160,6 +160,21 @@ def test_a_bare_root_is_split(photos: Path, caplog: pytest.LogCaptureFixture) ->
     assert take(data, 1)[0].shape == (8, 3, 16, 16)
 
 
+@pytest.mark.parametrize(
+    ("root", "test", "name"),
+    [
+        ("photos", "valid", "valid"),
+        ("photos", "a/../valid", "valid"),
+        ("photos/train", "..", "photos"),
+        ("photos/train", "../valid", "valid"),
+    ],
+)
+def test_a_test_set_is_called_as_its_folder(photos: Path, root: str, test: str, name: str) -> None:
+    """Also where another folder than the root's own is meant."""
+    assert ImageData(root=str(photos.parent / root), train=DeadLeaves(), test=test).test_name == name
+    assert ImageData(train=DeadLeaves(), test=f"{photos}/train/../{test}").test_name not in ("..", "")
+
+
 def test_bad_folders_are_found_before_the_training(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes").mkdir()

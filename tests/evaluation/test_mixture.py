@@ -16,7 +16,14 @@ from lic.evaluation.mixture import evaluate_mixture, evaluate_models, mix
 from lic.evaluation.points import collect, curves
 from lic.evaluation.result import RESULT_FILE, Result, Row
 
-INFO = CodecInfo("net (ms_ssim)", "λ = 5", True, "baseline", lmbda=5, distortion="ms_ssim", parameters=1000)
+INFO = CodecInfo(
+    "net (ms_ssim)",
+    "λ = 5",
+    True,
+    "baseline",
+    objective={"lambda": 5, "distortion": "ms_ssim"},
+    parameters=1000,
+)
 SIZES = (200, 150, 230)
 
 
@@ -32,7 +39,17 @@ def images(tmp_path: Path) -> ImageSet:
 
 def made_up(sizes: Sequence[int], qualities: Sequence[float], info: CodecInfo = INFO, **row: float) -> Result:
     rows = [
-        Row(f"{i}", 100, 80, size, size / 1000, math.nan, 30 + 10 * quality, quality, 10.0, 0.1, 0.2)
+        Row(
+            f"{i}",
+            100,
+            80,
+            size,
+            size / 1000,
+            math.nan,
+            {"psnr": 30 + 10 * quality, "ms_ssim": quality},
+            0.1,
+            0.2,
+        )
         for i, (size, quality) in enumerate(zip(sizes, qualities, strict=True))
     ]
     return Result(info, "photos", tuple(rows))
@@ -54,14 +71,14 @@ def test_the_mixture_is_an_operating_point_of_chosen_files(images: ImageSet, tmp
         file = Path("streams", f"{row.file}.jpg")
         data = (tmp_path / "run" / file).read_bytes()
         assert data == (folders[model] / file).read_bytes()
-        assert row.bytes == len(data) and row.psnr == alone[model].rows[int(row.file)].psnr
+        assert row.bytes == len(data) and row.measures == alone[model].rows[int(row.file)].measures
     for file in (Path("reconstructions", "1.png"), Path("originals", "1.png")):
         assert (tmp_path / "run" / file).read_bytes() == (folders[chosen[1]] / file).read_bytes()
     assert len(list((tmp_path / "run").rglob("*.png"))) == 4 * 2
 
     bits = [[8 * row.bytes for row in result.rows] for result in alone]
     worth = {
-        sum(alone[m].rows[i].psnr for i, m in enumerate(choice))
+        sum(alone[m].rows[i].measures["psnr"] for i, m in enumerate(choice))
         for choice in itertools.product(range(3), repeat=3)
         if sum(bits[m][i] for i, m in enumerate(choice)) <= 1.2 * 180 * sum(SIZES)
     }
@@ -87,8 +104,8 @@ def test_the_target_counts_all_pixels_together_and_is_met_from_below() -> None:
         mixture = mix([low, high], target, "ms_ssim")
         assert mixture.models == chosen
         assert mixture.result.mean["bpp_pooled"] <= target
-        assert [row.ms_ssim for row in mixture.result.rows] == [
-            (low, high)[model].rows[i].ms_ssim for i, model in enumerate(chosen)
+        assert [row.measures["ms_ssim"] for row in mixture.result.rows] == [
+            (low, high)[model].rows[i].measures["ms_ssim"] for i, model in enumerate(chosen)
         ]
 
 
@@ -112,16 +129,25 @@ def test_every_model_encodes_and_one_decodes() -> None:
 
 
 def test_who_the_mixture_is() -> None:
-    other = CodecInfo("net (ms_ssim)", "λ = 10", True, "baseline", distortion="ms_ssim", parameters=1000)
-    third = CodecInfo("other (mse)", "λ = 0.1", True, "other", distortion="mse", parameters=5)
+    other = CodecInfo(
+        "net (ms_ssim)",
+        "λ = 10",
+        True,
+        "baseline",
+        objective={"lambda": 10, "distortion": "ms_ssim"},
+        parameters=1000,
+    )
+    third = CodecInfo(
+        "other (mse)", "λ = 0.1", True, "other", objective={"lambda": 0.1, "distortion": "mse"}, parameters=5
+    )
     a, b, c = (made_up([100], [0.9], info) for info in (INFO, other, third))
     two, three = mix([a, b], 0.15, "ms_ssim").result.codec, mix([a, b, c], 0.2, "psnr").result.codec
     assert (two.curve, two.setting) == (
         "rate control by MS-SSIM: net (ms_ssim), λ = 5 | λ = 10", "to 0.15 bpp",
     )  # fmt: skip
-    assert (two.distortion, two.parameters, two.learned) == ("ms_ssim", 2000, True)
+    assert (two.objective, two.parameters, two.learned) == ({"distortion": "ms_ssim"}, 2000, True)
     assert three.curve == "rate control by PSNR: net (ms_ssim), λ = 5 | λ = 10 + other (mse), λ = 0.1"
-    assert (three.distortion, three.parameters) == (None, 2005)
+    assert (three.objective, three.parameters) == ({}, 2005)
 
 
 def test_an_image_without_loss_may_be_chosen() -> None:
@@ -137,7 +163,7 @@ def test_a_target_below_the_smallest_files_is_refused() -> None:
 @pytest.mark.parametrize(
     ("target", "metric", "words"),
     [
-        (0.15, "ssim", "There is no metric ssim; choose one of ms_ssim, psnr"),
+        (0.15, "lpips", "There is no measure 'lpips'; choose one of psnr, ssim, ms_ssim"),
         (0, "psnr", "not 0; give one above 0"),
         (math.nan, "psnr", "not nan"),
         ("much", "psnr", "not much"),

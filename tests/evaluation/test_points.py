@@ -1,5 +1,6 @@
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,8 +87,8 @@ def test_rd_csv(sweep: Path, make_run: MakeRun) -> None:
     write_rd_csv(file, collect([sweep]))
     rows = list(csv.DictReader(file.read_text("utf-8").splitlines()))
     assert ",".join(rows[0]) == (
-        "curve,setting,model,upsample,lambda,distortion,parameters,data,images,"
-        "bpp,bpp_pooled,estimated_bpp,gap_percent,psnr,psnr_pooled,ms_ssim,ms_ssim_db,"
+        "curve,setting,model,upsample,width,lambda,distortion,parameters,data,images,"
+        "bpp,bpp_pooled,estimated_bpp,gap_percent,psnr,psnr_pooled,ssim,ms_ssim,ms_ssim_db,"
         "encode_s,decode_s,analysis_s,synthesis_s,run"
     )
     by_run = {row["run"]: row for row in rows}
@@ -103,6 +104,22 @@ def test_rd_csv(sweep: Path, make_run: MakeRun) -> None:
     assert (classical["decode_s"], classical["analysis_s"], classical["synthesis_s"]) == ("0.2", "", "")
     lossless = by_run["=lossless, “quoted”"]
     assert (lossless["curve"], lossless["psnr"], lossless["psnr_pooled"]) == ('net "x", λ', "inf", "inf")
+
+
+def test_rd_csv_has_a_column_for_each_part_of_an_objective(sweep: Path, make_run: MakeRun) -> None:
+    """Names that are columns already stay what they were."""
+    objective: dict[str, float | int | str] = {"rate": 0.5, "lambda": 2, "bpp": 7, "curve": "forged"}
+    make_run("sweep/gan", replace(learned("gan", 1), objective=objective, options={"depth": 3}), 0.3, 28)
+    write_rd_csv(sweep / "rd.csv", collect([sweep]))
+    header, *_ = (sweep / "rd.csv").read_text("utf-8").splitlines()
+    columns = header.split(",")
+    assert len(columns) == len(set(columns)) and {"rate", "lambda", "distortion", "depth"} <= set(columns)
+    rows = {row["run"]: row for row in csv.DictReader((sweep / "rd.csv").read_text("utf-8").splitlines())}
+    gan, net, classical = rows["gan"], rows["lambda=5"], rows["classical/jpeg-10"]
+    assert (gan["rate"], gan["lambda"], gan["distortion"], gan["depth"]) == ("0.5", "2", "", "3")
+    assert gan["curve"] == "gan" and float(gan["bpp"]) == pytest.approx(0.3)
+    assert (net["rate"], net["lambda"], net["distortion"], net["depth"]) == ("", "5", "ms_ssim", "")
+    assert (classical["rate"], classical["lambda"]) == ("", "")
 
 
 def test_table_shows_names_as_they_are(sweep: Path, make_run: MakeRun) -> None:

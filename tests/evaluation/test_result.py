@@ -10,9 +10,18 @@ import pytest
 from lic.errors import UserError
 from lic.evaluation.result import ORIGINALS, CodecInfo, Result, Row, kept_picture
 
-ROW = Row("蜂 & bee", 40, 24, 30, 0.25, math.nan, 30.0, math.nan, math.nan, 0.1, 0.2)
+MEASURED = {"psnr": 30.0, "ssim": 0.8, "ms_ssim": math.nan, "ms_ssim_db": math.nan}
+ROW = Row("蜂 & bee", 40, 24, 30, 0.25, math.nan, MEASURED, 0.1, 0.2)
 WRONG: tuple[object, ...] = ("9", "nan", [1], {}, True, 1e300, 10**400)
+TABLES: tuple[object, ...] = (
+    3, None, "x", [["a", 1]], {"a": [1]}, {"a": {}}, {"a": 1e300}, {"a": "x" * 20_000}, {"": 1}, {"a b": 1},
+    {"<b>": 1}, {"x" * 200: 1},
+)  # fmt: skip
 CODEC = CodecInfo("JPEG", "quality 10", False, "jpeg")
+
+
+def measured(row: Row, **values: float) -> Row:
+    return replace(row, measures=row.measures | values)
 
 
 def result(*rows: Row) -> Result:
@@ -20,7 +29,7 @@ def result(*rows: Row) -> Result:
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
-    lossless = replace(ROW, file="\udcff", psnr=math.inf, ms_ssim=1.0, ms_ssim_db=math.inf)
+    lossless = measured(replace(ROW, file="\udcff"), psnr=math.inf, ms_ssim=1.0, ms_ssim_db=math.inf)
     saved = result(ROW, replace(lossless, estimated_bpp=0.24))
     saved.save(tmp_path / "test.json")
     text = (tmp_path / "test.json").read_text("utf-8")
@@ -44,11 +53,43 @@ def test_older_files_have_no_times_of_the_network(tmp_path: Path) -> None:
     assert math.isnan(older.mean["analysis_s"]) and math.isnan(older.rows[0].synthesis_s)
 
 
+def test_older_files_lack_measures_but_load(content: dict[str, Any], tmp_path: Path) -> None:
+    del content["rows"][0]["ssim"]
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    older = Result.load(tmp_path / "test.json")
+    assert math.isnan(older.rows[0].measure("ssim")) and math.isnan(older.mean["ssim"])
+    assert older.mean["psnr"] == 30 and math.isnan(older.mean["ms_ssim"])
+
+
+def test_the_layout_is_flat(content: dict[str, Any]) -> None:
+    assert content["rows"] == [
+        {
+            "file": "蜂 & bee", "width": 40, "height": 24, "bytes": 30, "bpp": 0.25, "estimated_bpp": None,
+            "encode_s": 0.1, "decode_s": 0.2, "analysis_s": None, "synthesis_s": None,
+            "psnr": 30.0, "ssim": 0.8, "ms_ssim": None, "ms_ssim_db": None,
+        }
+    ]  # fmt: skip
+    assert content["codec"]["objective"] == content["codec"]["options"] == {}
+
+
+def test_a_result_of_before_the_objective_is_one_sentence(content: dict[str, Any], tmp_path: Path) -> None:
+    del content["codec"]["objective"], content["codec"]["options"]
+    content["codec"] |= {"upsample": None, "lmbda": None, "distortion": None}
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="evaluate the run again, or remove it"):
+        Result.load(tmp_path / "test.json")
+
+
+def test_an_image_may_be_called_as_a_number_is(tmp_path: Path) -> None:
+    result(replace(ROW, file="Infinity")).save(tmp_path / "test.json")
+    assert Result.load(tmp_path / "test.json").rows[0].file == "Infinity"
+
+
 def test_a_mean_leaves_out_what_is_not_finite() -> None:
-    mean = result(ROW, replace(ROW, psnr=34.0), replace(ROW, psnr=math.inf)).mean
+    mean = result(ROW, measured(ROW, psnr=34.0), measured(ROW, psnr=math.inf)).mean
     assert mean["psnr"] == 32
     assert math.isnan(mean["estimated_bpp"])
-    assert result(replace(ROW, psnr=math.inf)).mean["psnr"] == math.inf
+    assert result(measured(ROW, psnr=math.inf)).mean["psnr"] == math.inf
     assert math.isnan(result().mean["bpp"])
 
 
@@ -59,7 +100,7 @@ def test_pooled_averages_are_those_of_all_pixels_together() -> None:
     for (height, width), noise in zip(sizes, (20, 3), strict=True):
         errors.append(rng.normal(0, noise, (height, width, 3)) ** 2)
         value = 10 * math.log10(255**2 / errors[-1].mean())
-        rows.append(replace(ROW, width=width, height=height, bytes=width, psnr=value))
+        rows.append(measured(replace(ROW, width=width, height=height, bytes=width), psnr=value))
     mean = result(*rows).mean
     pooled = np.concatenate([error.ravel() for error in errors]).mean()
     assert mean["psnr_pooled"] == pytest.approx(10 * math.log10(255**2 / pooled))
@@ -68,8 +109,10 @@ def test_pooled_averages_are_those_of_all_pixels_together() -> None:
 
 
 def test_an_image_without_loss_has_no_error_to_pool() -> None:
-    lossless = replace(ROW, psnr=math.inf)
-    assert result(ROW, lossless).mean["psnr_pooled"] == pytest.approx(ROW.psnr + 10 * math.log10(2))
+    lossless = measured(ROW, psnr=math.inf)
+    assert result(ROW, lossless).mean["psnr_pooled"] == pytest.approx(
+        ROW.measures["psnr"] + 10 * math.log10(2)
+    )
     assert result(lossless).mean["psnr_pooled"] == math.inf
     assert math.isnan(result().mean["psnr_pooled"]) and math.isnan(result().mean["bpp_pooled"])
 
@@ -106,12 +149,16 @@ def test_an_image_is_called_as_a_file_of_its_folder(
 @pytest.mark.parametrize(
     ("part", "key", "value"),
     [
-        *(("codec", key, value) for key in ("macs", "parameters", "lmbda") for value in WRONG),
+        *(("codec", key, value) for key in ("macs", "parameters") for value in WRONG),
         ("codec", "macs", 0.5),
         ("codec", "curve", {"a": 1}),
         ("codec", "curve", "x" * 20_000),
         ("codec", "learned", "yes"),
-        ("codec", "upsample", 3),
+        *(("codec", key, value) for key in ("options", "objective") for value in TABLES),
+        ("codec", "objective", {"lambda": True}),
+        ("codec", "objective", {"lambda": math.nan}),
+        ("codec", "objective", {f"key{i}": i for i in range(1000)}),
+        ("codec", "lmbda", 5),
         ("codec", "made_up", 3),
         *(("row", key, value) for key in ("bpp", "psnr", "width", "height") for value in WRONG),
         *(("row", "bpp", value) for value in (None, "Infinity", 0, -1)),

@@ -1,5 +1,6 @@
 import io
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,13 +9,22 @@ import skimage.data
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pytorch_msssim.ssim import _ssim
 from scipy.ndimage import gaussian_filter, uniform_filter
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 import lic  # noqa: F401 - makes torchmetrics importable
 from lic.data.images import to_batch
-from lic.metrics.quality import MS_SSIM_MIN_SIDE, ms_ssim, ms_ssim_db, multiscale_ssim, psnr
+from lic.metrics.quality import (
+    MS_SSIM_MIN_SIDE,
+    SSIM_MIN_SIDE,
+    ms_ssim,
+    ms_ssim_db,
+    multiscale_ssim,
+    psnr,
+    ssim,
+)
 
 EVEN = [(176, 176), (176, 208), (320, 192)]  # at every scale
 ODD = [(161, 161), (161, 176), (162, 175), (184, 169), (191, 223)]  # 184 is odd at the fourth scale alone
@@ -44,6 +54,80 @@ def test_psnr_is_per_image_and_inf_for_equal_images() -> None:
     y[1] = 1
     y[2] = 255
     assert psnr(x, y).tolist() == pytest.approx([math.inf, 20 * math.log10(255), 0])
+
+
+def ssim_by_scikit_image(x: NDArray[np.uint8], y: NDArray[np.uint8]) -> float:
+    """Of two images [H, W] or [H, W, C], in double precision."""
+    value = structural_similarity(
+        x.astype(float), y.astype(float), data_range=255, channel_axis=2 if x.ndim == 3 else None,
+        gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+    )  # fmt: skip
+    return float(value)
+
+
+def as_jpeg(photo: NDArray[np.uint8], grade: int) -> NDArray[np.uint8]:
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "JPEG", quality=grade)
+    return np.array(Image.open(file))
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
+@pytest.mark.parametrize("grade", [3, 40, 95])
+def test_ssim_is_that_of_scikit_image_on_photos(name: str, grade: int) -> None:
+    photo = getattr(skimage.data, name)()[:233, :311]
+    back = as_jpeg(photo, grade)
+    value = ssim(to_batch(photo), to_batch(back)).item()
+    assert value == pytest.approx(ssim_by_scikit_image(photo, back), abs=1e-12) and 0.1 < value < 0.999
+
+
+@pytest.mark.parametrize("name", ["camera", "coins", "moon"])
+def test_ssim_of_gray_photos(name: str) -> None:
+    photo = getattr(skimage.data, name)()[:200, :150]
+    back = as_jpeg(photo, 10)
+    x, y = (torch.from_numpy(image)[None, None] for image in (photo, back))
+    assert ssim(x, y).item() == pytest.approx(ssim_by_scikit_image(photo, back), abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [(11, 11), (11, 64), (12, 17), (64, 47), (161, 163)])
+@pytest.mark.parametrize("sigma", [1.0, 30.0])
+def test_ssim_is_that_of_scikit_image_at_every_size(size: tuple[int, int], sigma: float) -> None:
+    x, y = noisy_pair(*size, sigma)
+    pairs = zip(x.permute(0, 2, 3, 1).numpy(), y.permute(0, 2, 3, 1).numpy(), strict=True)
+    assert ssim(x, y).tolist() == pytest.approx([ssim_by_scikit_image(a, b) for a, b in pairs], abs=1e-12)
+
+
+def test_ssim_needs_room_for_its_window() -> None:
+    x, y = noisy_pair(SSIM_MIN_SIDE, 40, 3.0)
+    assert ssim(x, y).isfinite().all() and ssim(x, x).tolist() == pytest.approx([1, 1], abs=1e-15)
+    assert ssim(x[..., 1:, :], y[..., 1:, :]).isnan().tolist() == [True, True]
+
+
+def test_ms_ssim_does_no_work_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four halvings of both images lead to five scales; the window is not made anew; its bits are the old."""
+    x, y = (image.float() / 255 for image in noisy_pair(184, 169, 20.0))
+    window, factors, (a, b) = pytorch_msssim.SSIM(channel=3).win, [], (x, y)
+    for _ in range(5):
+        value, contrast = _ssim(a, b, 1.0, window)
+        factors.append(contrast)
+        a, b = (torch.nn.functional.avg_pool2d(image, 2, ceil_mode=True) for image in (a, b))
+    factors[-1] = value
+    weights = x.new_tensor([0.0448, 0.2856, 0.3001, 0.2363, 0.1333]).view(-1, 1, 1)
+    expected = (torch.stack(factors).relu() ** weights).prod(0).mean(1)
+
+    pools: list[torch.Size] = []
+    pool = torch.nn.functional.avg_pool2d
+
+    def counted(image: Tensor, *args: Any, **options: Any) -> Tensor:
+        pools.append(image.shape)
+        return pool(image, *args, **options)
+
+    def refused(*args: object, **options: object) -> None:
+        raise AssertionError("a module is made for every call")
+
+    monkeypatch.setattr(torch.nn.functional, "avg_pool2d", counted)
+    monkeypatch.setattr(torch.nn.Module, "__init__", refused)
+    assert torch.equal(multiscale_ssim(x, y, 1.0), expected)
+    assert len(pools) == 2 * 4
 
 
 def ms_ssim_by_the_paper(x: NDArray[np.float64], y: NDArray[np.float64], peak: float = 255) -> float:

@@ -140,3 +140,10 @@ def test_letters_that_the_font_lacks_are_spelt(codecs: Path) -> None:
         for kept in shown
     ]
     assert spelt != shown and np.array_equal(picture(spelt), picture(shown))
+
+
+def test_images_of_one_name_and_other_sizes_are_not_compared(make_run: MakeRun, tmp_path: Path) -> None:
+    for name, size in (("small", (40, 24)), ("large", (60, 50))):
+        make_run(f"{name}/bee", learned(name, 5), 0.5, 30, pictures=True, images=("bee",), size=size)
+    with pytest.raises(UserError, match="no image of which all codecs kept the pixels"):
+        choose(collect([tmp_path]))

@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 
 from lic.evaluation.points import collect, curves
-from lic.report.figures import AXES, Axis, colours, rd_figure
+from lic.metrics.measures import Measure, axes
+from lic.report.figures import colours, rd_figure
 
 from ..made_runs import MakeRun, jpeg, learned
 
 
-@pytest.mark.parametrize("axis", AXES)
-def test_a_trace_per_curve(sweep: Path, axis: Axis) -> None:
+@pytest.mark.parametrize("axis", axes())
+def test_a_trace_per_curve(sweep: Path, axis: Measure) -> None:
     all_curves = curves(collect([sweep]))
     figure = rd_figure(all_curves, axis)
     assert [trace.name for trace in figure.data] == ["resnet · subpixel", "JPEG"]
@@ -21,19 +22,19 @@ def test_a_trace_per_curve(sweep: Path, axis: Axis) -> None:
 
 def test_what_cannot_be_drawn_keeps_its_trace(sweep: Path, make_run: MakeRun) -> None:
     make_run("sweep/lossless", learned("lossless", 5), 9, math.inf)
-    figure = rd_figure(curves(collect([sweep])), AXES[0])
+    figure = rd_figure(curves(collect([sweep])), axes()[0])
     assert [len(trace.x) for trace in figure.data] == [0, 2, 3]
 
 
-@pytest.mark.parametrize("axis", AXES)
-def test_axes_begin_around_the_learned_codecs(sweep: Path, axis: Axis) -> None:
+@pytest.mark.parametrize("axis", axes())
+def test_axes_begin_around_the_learned_codecs(sweep: Path, axis: Measure) -> None:
     """0.2 to 0.4 bpp and half as far again, whatever JPEG's 2.0; JPEG's points therein are seen."""
     all_curves = curves(collect([sweep]))
     layout = rd_figure(all_curves, axis).layout
     low, high = layout.xaxis.range
     assert (low, high) == pytest.approx((0.2 / 1.5, 0.4 * 1.5), rel=0.02)
     means = [point.mean for curve in all_curves for point in curve.points]
-    seen = [mean[axis.measure] for mean in means if low <= mean["bpp"] <= high]
+    seen = [mean[axis.name] for mean in means if low <= mean["bpp"] <= high]
     assert 2 < len(seen) < len(means)
     low, high = layout.yaxis.range
     assert min(seen) - 1 < low < min(seen) and max(seen) < high < max(seen) + 1
@@ -41,7 +42,7 @@ def test_axes_begin_around_the_learned_codecs(sweep: Path, axis: Axis) -> None:
 
 def test_axes_of_one_point_and_of_none(make_run: MakeRun, tmp_path: Path) -> None:
     def ranges(folder: Path) -> list[list[float] | None]:
-        layout = rd_figure(curves(collect([folder])), AXES[0]).layout
+        layout = rd_figure(curves(collect([folder])), axes()[0]).layout
         return [layout.xaxis.range, layout.yaxis.range]
 
     assert ranges(make_run("classical", jpeg(50), 1, 30)) == [None, None]
@@ -52,7 +53,7 @@ def test_axes_of_one_point_and_of_none(make_run: MakeRun, tmp_path: Path) -> Non
 
 def test_names_are_no_markup(make_run: MakeRun) -> None:
     folder = make_run("run", learned("<a href='x'>name</a>", 5), 1, 30)
-    trace = rd_figure(curves(collect([folder])), AXES[0]).data[0]
+    trace = rd_figure(curves(collect([folder])), axes()[0]).data[0]
     assert "<" not in trace.name and "<" not in trace.customdata[0][0]
 
 

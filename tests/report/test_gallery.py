@@ -1,4 +1,5 @@
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ def test_every_reconstruction_of_an_image_beside_its_original(sweep: Path) -> No
         "JPEG, quality 10",  # the nearest to 0.22 and to 0.44 bpp: 0.33, where quality 50 has 0.88
     ]
     # of this image, not the mean
-    assert scenes[0].pictures[1].caption == "0.2200 bpp · PSNR 30.00 dB · MS-SSIM 0.9400"
+    assert scenes[0].pictures[1].caption == "0.2200 bpp · PSNR 30.00 dB · SSIM 0.8400 · MS-SSIM 0.9400"
     assert (scenes[0].width, scenes[0].height, scenes[0].left_out) == (40, 24, 0)
     assert len({picture.key for picture in scenes[0].pictures}) == 4
 
@@ -73,3 +74,34 @@ def test_a_picture_of_another_size_is_refused(make_run: MakeRun, tmp_path: Path)
     Image.new("RGB", (41, 24)).save(folder / RECONSTRUCTIONS / "bee.png")
     with pytest.raises(UserError, match=r"bee\.png has 41x24 pixels where test\.json says 40x24"):
         gallery(curves(collect([tmp_path])))
+
+
+def test_sets_of_one_name_stay_apart(make_run: MakeRun, tmp_path: Path) -> None:
+    """Both hold a "bee" of their own: one is of another size."""
+    make_run("small", learned("net", 5), 0.3, 30, pictures=True, images=("bee",), size=(40, 24))
+    make_run("large", learned("other net", 5), 0.4, 31, pictures=True, images=("bee",), size=(300, 280))
+    small, large = sorted(gallery(curves(collect([tmp_path]))), key=lambda scene: scene.width)
+    assert (small.name, large.name) == ("bee · 40 × 24", "bee · 300 × 280")
+    assert [len(scene.pictures) for scene in (small, large)] == [2, 2]
+    assert (small.width, small.height, large.width, large.height) == (40, 24, 256, 256)
+
+
+def test_the_original_may_be_that_of_a_codec_that_is_not_shown(sweep: Path) -> None:
+    """Of JPEG's three qualities one is beside the learned points; here another keeps the only original."""
+    for run in sweep.rglob(ORIGINALS):
+        if run.parent.name != "jpeg-90":
+            shutil.rmtree(run)
+    scenes = gallery(curves(collect([sweep])))
+    assert [picture.label for picture in scenes[0].pictures][-1] == "JPEG, quality 10"
+
+
+def test_curves_of_one_label_are_two(make_run: MakeRun, tmp_path: Path) -> None:
+    """JPEG of two sets of one name: of each the nearest in rate is shown, not one for both."""
+    for folder, others in (("a", ("ant",)), ("b", ("cat",))):
+        make_run(
+            f"{folder}/net", learned(f"net {folder}", 5), 0.5, 30, pictures=True, images=("bee", *others)
+        )
+        for quality, bpp in ((10, 0.3), (50, 0.52 if folder == "a" else 0.6)):
+            make_run(f"{folder}/{quality}", jpeg(quality), bpp, 28, pictures=True, images=("bee", *others))
+    (bee,) = (scene for scene in gallery(curves(collect([tmp_path]))) if scene.name == "bee")
+    assert [picture.label for picture in bee.pictures].count("JPEG · photos, quality 50") == 2

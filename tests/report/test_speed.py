@@ -17,7 +17,7 @@ def timed(tmp_path: Path) -> Path:
         ("b", 2, [(1.0, 2.0, 0.5, 1.0), (3.0, 4.0, 0.5, 2.0)]),
         ("older", None, [(2.0, 3.0), (2.0, 3.0)]),
     ):
-        rows = (Row(str(i), 8, 8, 8, 1, 1, 30, 0.9, 10, *seconds) for i, seconds in enumerate(times))
+        rows = (Row(str(i), 8, 8, 8, 1, 1, {"psnr": 30}, *seconds) for i, seconds in enumerate(times))
         (tmp_path / name).mkdir()
         Result(codec, "photos", tuple(rows), threads).save(tmp_path / name / "test.json")
     return tmp_path

@@ -1,6 +1,7 @@
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,40 @@ def test_other_images_of_the_same_name_have_a_folder_of_their_own(
     assert {key.split("/")[0] for key in measured} == {"photos", "photos-2"}
     assert set(measured.values()) == {1}
     assert Result.load(sweep / "classical" / "photos-2" / "jpeg-5" / "test.json").rows[0].height == 24
+
+
+@pytest.mark.parametrize(
+    ("data", "folder"),
+    [
+        ("..", "images"),
+        (".", "images"),
+        ("", "images"),
+        ("../../elsewhere", "elsewhere"),
+        ("clic/valid", "clic_valid"),
+        ("<b> λ 蜂", "b_λ_蜂"),
+        ("x" * 300, "x" * 60),
+        ("蜂" * 300, "蜂" * 60),
+    ],
+)
+def test_the_name_of_a_set_is_no_path(tmp_path: Path, images: ImageSet, data: str, folder: str) -> None:
+    add_classical(tmp_path / "sweep", ["jpeg"], images, replace(run(images, tmp_path / "run"), data=data))
+    files = list(tmp_path.rglob("jpeg-5/test.json"))
+    assert files == [tmp_path / "sweep" / "classical" / folder / "jpeg-5" / "test.json"]
+    assert Result.load(files[0]).data == data
+
+
+def test_an_absolute_name_stays_below_the_sweep(tmp_path: Path, images: ImageSet) -> None:
+    result = replace(run(images, tmp_path / "run"), data=str(tmp_path / "elsewhere"))
+    add_classical(tmp_path / "sweep", ["jpeg"], images, result)
+    assert not (tmp_path / "elsewhere").exists()
+    assert len(list((tmp_path / "sweep" / "classical").glob("*/jpeg-*/test.json"))) == len(QUALITIES)
+
+
+def test_sets_whose_names_make_one_folder_are_two(tmp_path: Path, images: ImageSet) -> None:
+    for data in ("a/b", "a_b", "a/b"):
+        add_classical(tmp_path, ["jpeg"], images, replace(run(images, tmp_path / "run"), data=data))
+    found = {file.parts[-3]: Result.load(file).data for file in tmp_path.rglob("jpeg-5/test.json")}
+    assert found == {"a_b": "a/b", "a_b-2": "a_b"}
 
 
 def test_no_classical_codecs_leave_no_folder(tmp_path: Path, images: ImageSet) -> None:

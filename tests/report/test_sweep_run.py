@@ -27,11 +27,17 @@ def sweep(tmp_path: Path) -> Path:
     """One learned curve of two points with pictures, one JPEG point; odd names."""
     folder = tmp_path / "λ sweep"
     for name, codec, bpp, psnr in (
-        ("lambda=5", CodecInfo("net <b> 蜂", "λ = 5", True, "net", None, 5), 0.2, 30.0),
-        ("lambda=10", CodecInfo("net <b> 蜂", "λ = 10", True, "net", None, 10), 0.4, float("inf")),
+        ("lambda=5", CodecInfo("net <b> 蜂", "λ = 5", True, "net", objective={"lambda": 5}), 0.2, 30.0),
+        (
+            "lambda=10",
+            CodecInfo("net <b> 蜂", "λ = 10", True, "net", objective={"lambda": 10}),
+            0.4,
+            float("inf"),
+        ),
         ("jpeg", CodecInfo("JPEG", "quality 50", False, "jpeg"), 0.8, 31.0),
     ):
-        row = Row("bee-1", 8, 4, 1, bpp, float("nan"), psnr, 0.9, 10.0, 0.1, 0.1)
+        values = {"psnr": psnr, "ssim": 0.8, "ms_ssim": 0.9, "ms_ssim_db": 10.0}
+        row = Row("bee-1", 8, 4, 1, bpp, float("nan"), values, 0.1, 0.1)
         Result(codec, "photos", (row,)).save(folder / name / "test.json")
         for pictures in (ORIGINALS, RECONSTRUCTIONS):
             file = folder / name / pictures / "bee-1.png"

@@ -80,7 +80,7 @@ def test_the_codec_is_the_trained_network(run: Path) -> None:
     for name, value in codec.net.state_dict().items():
         assert torch.equal(value, saved["state_dict"][f"net.{name}"]), name
     info = codec.info
-    assert (info.model, info.lmbda, info.distortion, info.upsample) == ("hyperprior", 0.015, "mse", None)
+    assert (info.model, info.objective) == ("hyperprior", {"lambda": 0.015, "distortion": "mse"})
     assert info.curve == "hyperprior · width 8 · kernel_size 3 · aux_kernel_size 3 (mse)"
     assert info.setting == "λ = 0.015"
     assert info.parameters == sum(p.numel() for p in codec.net.parameters())

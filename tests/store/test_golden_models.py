@@ -87,7 +87,7 @@ def test_an_old_model_still_says_what_it_is(name: str) -> None:
     said = {entry.name: entry.value for entry in describe_model_file(GOLDEN / f"{name}.lic-model")}
     assert MODELS[name].items() <= said.items()
     assert (said["version"], said["lambda"], said["distortion"], said["steps"]) == (1, 0.01, "mse", 0)
-    assert load_codec(GOLDEN / f"{name}.lic-model").info.lmbda == 0.01
+    assert load_codec(GOLDEN / f"{name}.lic-model").info.objective["lambda"] == 0.01
 
 
 def _latents(codec: FileCodec, data: bytes) -> str:

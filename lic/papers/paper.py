@@ -1,0 +1,57 @@
+"""What a paper prints of its networks, beside what live ones cost."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.table import Table
+
+from lic.metrics.complexity import LayerCost
+from lic.models import full_options
+
+Options = Mapping[str, Any]
+"""Keywords of `lic.models.build_model`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Paper:
+    """A paper and its networks, by the names that it gives them.
+
+    ``network_table`` shows them with what the paper prints, and the chosen model below unless it is one of
+    them. ``layers`` is the paper's table of layers, if it has one, and ``layer_note`` says where that differs
+    from the layers of a live network. ``images_per_second`` are printed speeds of decoding by the networks'
+    names; ``speed_note`` says of what they are.
+    """
+
+    networks: Mapping[str, Options]
+    network_table: Callable[[Options], Table]
+    layers: str = ""
+    layer_note: Callable[[Options, Sequence[LayerCost]], str | None] = lambda options, costs: None
+    images_per_second: Mapping[str, float] = field(default_factory=dict)
+    speed_note: str = ""
+
+    @property
+    def models(self) -> set[str]:
+        """The families of its networks."""
+        return {options["name"] for options in self.networks.values()}
+
+    def decoding_speed(self, options: Options) -> float:
+        """Images per second that the paper decodes with a network, NaN if it says none."""
+        return self.images_per_second.get(network_called(self.networks, options) or "", math.nan)
+
+
+def network_called(networks: Mapping[str, Options], options: Options) -> str | None:
+    """The name of a network among those of a paper; None if it is none of them."""
+    wanted = full_options(**options)
+    return next((name for name, known in networks.items() if full_options(**known) == wanted), None)
+
+
+def is_as_printed(value: float, printed: str) -> bool:
+    """Whether ``value`` rounds to a paper's three digits."""
+    return float(f"{value:.2e}") == float(printed)
+
+
+def scientific(value: int) -> str:
+    """Three digits, as papers print large numbers."""
+    return f"{value:.2e}".replace("e+0", "e").replace("e+", "e")
