@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, overload
 
-from PIL.Image import Image, fromarray
+from PIL.Image import Image
 from torch import Tensor
 
-from lic.data.images import AnyImage, Pixels, to_batch, to_pixels
+from lic.data.images import AnyImage, Pixels, to_batch, to_pil, to_pixels
 from lic.errors import UserError
 
 AnyBytes = bytes | bytearray | memoryview
@@ -65,11 +65,11 @@ class FileCodec(ABC):
 
     @abstractmethod
     def encode(self, image: Pixels) -> Encoded:
-        """Code an image of any size from 1x1."""
+        """Code an image ``[H, W, C]`` of any size from 1x1, gray (C = 1) or RGB (3)."""
 
     @abstractmethod
     def decode(self, data: bytes) -> Pixels:
-        """The image in `encode`'s file.
+        """The image in `encode`'s file, with as many channels.
 
         Raises:
             UserError: the bytes are no such file, damaged, or another model's.
@@ -80,8 +80,9 @@ class FileCodec(ABC):
 
         Args:
             image: a PIL image of any mode (an embedded colour profile, the EXIF orientation and
-                transparency are dealt with as by ``lic compress``), a uint8 array ``[H, W, 3]`` or
-                ``[H, W]``, or a tensor ``[3, H, W]`` or ``[1, 3, H, W]``, uint8 or floating point in 0…1.
+                transparency are dealt with as by ``lic compress``), a uint8 array ``[H, W, 3]``, or gray
+                ``[H, W]`` or ``[H, W, 1]``, or a tensor ``[C, H, W]`` or ``[1, C, H, W]`` of 1 or 3 channels,
+                uint8 or floating point in 0…1.
 
         Raises:
             UserError: anything else.
@@ -102,7 +103,7 @@ class FileCodec(ABC):
 
         Args:
             data: the whole file.
-            into: a PIL image (RGB), an array (uint8 ``[H, W, 3]``) or a tensor (uint8 ``[3, H, W]``).
+            into: a PIL image (L or RGB), an array (uint8 ``[H, W, C]``) or a tensor (uint8 ``[C, H, W]``).
 
         Raises:
             UserError: the bytes are no such file, damaged, or another model's; ``data`` is something else
@@ -118,4 +119,4 @@ class FileCodec(ABC):
         pixels = self.decode(bytes(data))
         if into == "numpy":
             return pixels
-        return fromarray(pixels) if into == "pil" else to_batch(pixels)[0]
+        return to_pil(pixels) if into == "pil" else to_batch(pixels)[0]
