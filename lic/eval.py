@@ -25,6 +25,7 @@ def main(cfg: DictConfig) -> float:
     from hydra.utils import instantiate, to_absolute_path
 
     from lic.codecs.classical import classical_codecs
+    from lic.data.module import checked_data
     from lic.errors import UserError
     from lic.evaluation.evaluate import evaluate, evaluate_classical, some_pictures
     from lic.evaluation.mixture import evaluate_mixture, evaluate_models
@@ -44,7 +45,7 @@ def main(cfg: DictConfig) -> float:
     learned = [load_codec(to_absolute_path(path)) for path in paths]
     if controlled:
         check_different(paths, learned)
-    source = instantiate(cfg.data)
+    source = checked_data(instantiate(cfg.data))
     images, data = source.evaluation_set, source.test_name
     pictures = some_pictures(len(images))
     if controlled:

@@ -39,7 +39,7 @@ _STRIP = 2**20  # pixels to convert at a time
 
 
 def read_image(file: ImageFile, *, managed: bool = False) -> Pixels:
-    """Read an image file, or one open for reading bytes, as uint8: gray ``[H, W, 1]``, or else RGB ``[H, W, 3]``.
+    """Read an image file, or one open for reading bytes, as uint8: gray ``[H, W, 1]`` or RGB ``[H, W, 3]``.
 
     What is not 8-bit gray or RGB is converted, and a warning says what that loses:
 
@@ -102,12 +102,13 @@ def to_pixels(image: AnyImage) -> Pixels:
             if image.dtype == torch.uint8:
                 return image.reshape(image.shape[-3:]).permute(1, 2, 0).contiguous().numpy()
     raise UserError(
-        f"lic cannot code this {_words(image)}: give a PIL image, a uint8 array [H, W, 3], [H, W, 1] or "
-        "[H, W], or a tensor [3, H, W], [1, H, W] or a batch of one such, uint8 or floating point from 0 to 1."
+        f"lic cannot code this {in_words(image)}: give a PIL image, a uint8 array [H, W, 3], [H, W, 1] or "
+        "[H, W], or a tensor [3, H, W] or [1, H, W] or a batch of one, uint8 or floating point from 0 to 1."
     )
 
 
-def _words(given: Any) -> str:
+def in_words(given: Any) -> str:
+    """The type of ``given``, and what kind of pixels it has, for messages."""
     shape = getattr(given, "shape", getattr(given, "size", None))
     of = f" of {getattr(given, 'dtype', 'size')} {list(shape)}" if isinstance(shape, tuple) else ""
     return type(given).__name__ + of
@@ -148,8 +149,8 @@ def _pixels(image: Image.Image, bits: int, kind: str, name: str, managed: bool) 
 
 def _kind(image: Image.Image) -> str:
     """L, CMYK or RGB: what the colours of ``image`` are, which Pillow knows until it is loaded."""
-    match image:
-        case Image.Image(format="PNG", tile=[(_, _, _, "LA;16B"), *_]):  # read as RGBA
+    match getattr(image, "tile", None):
+        case [(_, _, _, "LA;16B"), *_]:  # of PNG, read as RGBA
             return "L"
     return _KINDS.get(image.mode, "RGB")
 

@@ -11,7 +11,7 @@ from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from lic.codecs.classical import classical_codecs
-from lic.data import ImageData
+from lic.data.module import ImageData, checked_data
 from lic.errors import UserError
 from lic.layers import padded_size
 from lic.losses import check_distortion, check_lambda, lambda_warning
@@ -33,6 +33,8 @@ _WHOLE_NUMBERS = {
     "data.batch_size": 1,
     "data.patch_size": 1,
     "data.num_workers": 0,
+    "data.epoch_batches": 1,
+    "data.train_limit": 1,
 }
 _KEYS = {
     *("model", "upsample", "data", "trainer", "optimizer", "logger", "lambda", "distortion"),
@@ -120,9 +122,7 @@ def build_data(cfg: DictConfig) -> ImageData:
     Raises:
         UserError: it is something else, or has none.
     """
-    data = instantiate(cfg.data)
-    if not isinstance(data, ImageData):
-        raise UserError(f"data must be an ImageData (see conf/data/), not a {type(data).__name__}.")
+    data = checked_data(instantiate(cfg.data))
     _ = data.test_set  # a missing test set is found out before the training, not after
     return data
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from lic.data import to_float, to_uint8
-from lic.data.module import Batch
+from lic.data.loading import Batch
 from lic.entropy import is_quantile, own_noise, quantile_loss, tables, update_tables
 from lic.errors import UserError
 from lic.layers import crop, pad

@@ -15,7 +15,8 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from lic.data import BuiltinPhotos, DeadLeaves, ImageData, ImageFolder, write_png
-from lic.data.module import _CHOICES, SPLITS, Batch
+from lic.data.loading import Batch
+from lic.data.module import _CHOICES, SPLITS
 from lic.errors import UserError
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
@@ -205,7 +206,7 @@ def test_every_set_composes_and_says_what_it_lacks(choice: str, tmp_path: Path) 
 def test_the_choices_in_messages_are_those_of_the_configs(choice: str) -> None:
     data = composed(choice)
     for split in SPLITS:
-        has = choice == "folder" or data._sources[split] is not None
+        has = choice == "folder" or bool(data._sources[split])
         assert (choice in _CHOICES[split]) == has
 
 
