@@ -244,14 +244,15 @@ class ImageData(LightningDataModule):
                 f"data={self._name} has no {split} images; give data.{split}, or choose a set that has some: "
                 f"data={', '.join(_CHOICES[split])}."
             )
-        sets = [self._open_source(source, f"data.{split}") for source in self._sources[split]]
-        return sets[0] if len(sets) == 1 else Union(sets)
+        sets = [self._open_source(source) for source in self._sources[split]]
+        if split == "train" and len(sets) == 1 and hasattr(sets[0], "patches"):
+            return cast(ImageSet, sets[0])
+        checked = [check_images(images, f"data.{split}") for images in sets]
+        return checked[0] if len(checked) == 1 else Union(checked)
 
-    def _open_source(self, source: Source, option: str) -> ImageSet:
+    def _open_source(self, source: Source) -> object:
         if not isinstance(source, str):
-            images = source(self._folder) if callable(source) else source
-            makes_patches = option == "data.train" and hasattr(images, "patches")
-            return images if makes_patches else check_images(images, option)
+            return source(self._folder) if callable(source) else source
         folder = Path(source) if Path(source).is_absolute() else self._folder / source
         if self._name in PUBLISHED and not folder.exists():
             raise UserError(

@@ -81,9 +81,7 @@ def test_patches_pass(shape: tuple[int, ...]) -> None:
     ],
 )
 def test_other_patches_are_refused_before_the_training(patches: Any) -> None:
-    with pytest.raises(
-        UserError, match=r"The patches of data.train are a .* give uint8 arrays \[N, 3, 8, 8\]"
-    ):
+    with pytest.raises(UserError, match=r"patches of data.train are a .* give uint8 arrays \[N, 3, 8, 8\]"):
         ImageData(train=_source(patches), patch_size=8).prepare_data()
 
 

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def test_samples_hold_smaller_ones_and_some_of_every_part(tmp_path: Path) -> Non
     images = folder(tmp_path / "one", "abcdefghijklmnopqrstuvwxyz")
     samples = [sample(images, count).names for count in (3, 9, 26, 99)]
     assert [len(names) for names in samples] == [3, 9, 26, 26]
-    assert all(set(a) < set(b) or a == b for a, b in zip(samples, samples[1:], strict=False))
+    assert all(set(a) < set(b) or a == b for a, b in itertools.pairwise(samples))
     assert list(samples[1]) == sorted(samples[1]) and samples[2] == images.names
     again = sample(folder(tmp_path / "two", "zyxwvutsrqponmlkjihgfedcba"), 3)
     assert again.names == samples[0], "by the names alone"

@@ -130,5 +130,5 @@ def test_a_resumed_training_has_the_epochs_of_an_uninterrupted_one(
 
 
 def test_epochs_hold_whole_steps(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="data.epoch_batches=3 counts batches, and a step has 2 of them"):
+    with pytest.raises(UserError, match=r"data\.epoch_batches=3 counts batches, and a step has 2 of them"):
         fit(tmp_path, epoch_batches=3, accumulate=2, max_steps=1)

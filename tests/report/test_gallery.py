@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lic.data import read_image
 from lic.errors import UserError
 from lic.evaluation.points import collect, curves
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS
@@ -73,3 +74,16 @@ def test_a_picture_of_another_size_is_refused(make_run: MakeRun, tmp_path: Path)
     Image.new("RGB", (41, 24)).save(folder / RECONSTRUCTIONS / "bee.png")
     with pytest.raises(UserError, match=r"bee\.png has 41x24 pixels where test\.json says 40x24"):
         gallery(curves(collect([tmp_path])))
+
+
+def test_gray_pictures(sweep: Path) -> None:
+    for file in sweep.rglob("*.png"):
+        with Image.open(file) as image:
+            gray = image.convert("L")
+        gray.save(file)
+    scenes = gallery(curves(collect([sweep])))
+    for scene in scenes:
+        original = next(sweep.rglob(f"{ORIGINALS}/{scene.name}.png"))
+        with Image.open(io.BytesIO(scene.pictures[0].webp)) as image:
+            assert np.array_equal(np.asarray(image.convert("L")), read_image(original)[..., 0])
+    assert scenes
