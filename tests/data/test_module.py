@@ -140,7 +140,7 @@ def write(folder: Path, **images: tuple[int, int, int]) -> Path:
 
 def test_channels_of_training_validation_and_test(tmp_path: Path) -> None:
     folder = write(tmp_path / "photos", colour=(30, 40, 3), gray=(30, 40, 1))
-    sets = {"train": str(folder), "valid": str(folder), "test": str(folder)}
+    sets: dict[str, Any] = {"train": str(folder), "valid": str(folder), "test": str(folder)}
     images = ImageFolder(folder)
     for channels in (1, 3):
         data = ImageData(**sets, channels=channels, patch_size=16)
@@ -209,13 +209,9 @@ def test_a_limit_of_training_images(photos: Path) -> None:
     images = ImageFolder(photos / "train")
     chosen = sample(images, 2).names
     for i, name in enumerate(images.names):
-        views = np.lib.stride_tricks.sliding_window_view(images[i].transpose(2, 0, 1), (16, 16), (1, 2))
-        crops = {
-            c.tobytes()
-            for row in views.transpose(1, 2, 0, 3, 4)
-            for crop in row
-            for c in (crop, crop[..., ::-1])
-        }
+        image = torch.from_numpy(images[i]).permute(2, 0, 1)
+        windows = image.unfold(1, 16, 1).unfold(2, 16, 1).permute(1, 2, 0, 3, 4).flatten(0, 1)
+        crops = {crop.numpy().tobytes() for crop in torch.cat([windows, windows.flip(-1)])}
         assert bool(crops & seen) == (name in chosen)
     assert same(take(data(train_limit=7), 2), take(data(), 2)), "no more than there are changes nothing"
 
@@ -241,9 +237,9 @@ def test_a_source_of_patches_refuses_what_it_would_ignore(option: str) -> None:
 
 
 def test_turned_patches_are_those_of_the_options(photos: Path) -> None:
-    options = {"horizontal_flips": False, "vertical_flips": True, "rotations": True}
+    options: dict[str, Any] = {"horizontal_flips": False, "vertical_flips": True, "rotations": True}
     source = CachedImages(ImageFolder(photos / "train"), 16, **options)
-    data = ImageData(train=str(photos / "train"), patch_size=16, seed=7, **options)  # type: ignore[arg-type]
+    data = ImageData(train=str(photos / "train"), patch_size=16, seed=7, **options)
     assert np.array_equal(take(data, 3)[2].numpy(), source.patches((7, 2), range(8), 16))
 
 
