@@ -69,7 +69,7 @@ def test_models_and_their_mixture(
     ("data", "sentence"),
     [
         ("data._target_=builtins.dict", "data must be an ImageData (see conf/data/), not a dict"),
-        ("data.test=[{_target_: builtins.range,_args_: [3]}]", "data.test is a range, which lacks"),
+        ("data=folder data.test={_target_:builtins.range,_args_:[3]}", "data.test is a range, which lacks"),
     ],
 )
 def test_what_is_no_image_set_is_refused(
@@ -80,7 +80,7 @@ def test_what_is_no_image_set_is_refused(
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["eval.py", "codec=jpeg", f"hydra.run.dir={tmp_path}", data])
+    monkeypatch.setattr(sys, "argv", ["eval.py", "codec=jpeg", f"hydra.run.dir={tmp_path}", *data.split()])
     with pytest.raises(SystemExit) as stop:
         evaluation.run()
     error = capsys.readouterr().err
