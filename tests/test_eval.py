@@ -69,7 +69,7 @@ def test_models_and_their_mixture(
     ("data", "sentence"),
     [
         ("data._target_=builtins.dict", "data must be an ImageData (see conf/data/), not a dict"),
-        ("data=folder data.test={_target_:builtins.range,_args_:[3]}", "data.test is a range, which lacks"),
+        ("data=folder data.test={_target_:builtins.set}", "data.test is a set, which lacks"),
     ],
 )
 def test_what_is_no_image_set_is_refused(
