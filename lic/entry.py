@@ -85,7 +85,7 @@ def _helped(main: Callable[[], object]) -> None:
         with redirect_stdout(StringIO()) as text:
             main()
     finally:  # Hydra exits after its help
-        print(text.getvalue().replace(": _base, ", ": "), end="")
+        print(re.sub(r"\b_\w+, |, _\w+\b", "", text.getvalue()), end="")
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:

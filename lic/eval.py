@@ -26,6 +26,7 @@ def main(cfg: DictConfig) -> float:
 
     from lic.codecs.base import each_setting
     from lic.codecs.classical import classical_codecs
+    from lic.data.module import checked_data
     from lic.errors import UserError
     from lic.evaluation.evaluate import evaluate_classical, evaluate_settings, some_pictures
     from lic.evaluation.mixture import evaluate_mixture, evaluate_models
@@ -46,7 +47,7 @@ def main(cfg: DictConfig) -> float:
         raise UserError("target_bpp chooses among models for each image; give several, as in ckpt=A,B.")
     if controlled:
         check_different(paths, learned)
-    source = instantiate(cfg.data)
+    source = checked_data(instantiate(cfg.data))
     images, data = source.evaluation_set, source.test_name
     pictures = some_pictures(len(images))
     if controlled:

@@ -217,4 +217,4 @@ def test_help_offers_no_base_files(
         train.run()
     assert not stop.value.code
     text = capsys.readouterr().out
-    assert "\ndata: builtin, cifar10" in text and not re.search(r"\b_base\b", text)
+    assert "\ndata: builtin, cifar10" in text and not re.search(r"\b_(base|patches)\b", text)

@@ -1,6 +1,7 @@
 """eval.py as people call it."""
 
 import csv
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from lic import eval as evaluation
 from lic.data import write_png
 from lic.entropy import tables
 
@@ -64,6 +66,28 @@ def test_models_and_their_mixture(
     assert float(mixture["psnr"]) >= max(float(rows[run]["psnr"]) for run in ("model-1", "model-2"))
     assert "rate control by PSNR" in (tmp_path / "run" / "report.html").read_text("utf-8")
     assert len(list((tmp_path / "run" / "streams").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ("data._target_=builtins.dict", "data must be an ImageData (see conf/data/), not a dict"),
+        ("data=folder data.test={_target_:builtins.set}", "data.test is a set, which lacks"),
+    ],
+)
+def test_what_is_no_image_set_is_refused(
+    data: str,
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["eval.py", "codec=jpeg", f"hydra.run.dir={tmp_path}", *data.split()])
+    with pytest.raises(SystemExit) as stop:
+        evaluation.run()
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and sentence in error and "Traceback" not in error
 
 
 def test_a_target_needs_a_choice(run_python: Any, repository: Path) -> None:

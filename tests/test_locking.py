@@ -3,13 +3,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lic.errors import UserError
-from lic.locking import only_writer
+from lic.locking import in_turn, only_writer
 
 HOLD = """
 import sys, time
@@ -53,3 +55,26 @@ def test_a_folder_can_be_written_again(tmp_path: Path) -> None:
     for _ in range(2):
         with only_writer(tmp_path):
             pass
+
+
+def test_work_that_all_may_do_waits_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file, order = tmp_path / "new" / ".lock", []
+    begun = threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        with in_turn(file, "decodes"):
+            order.append("second")
+
+    with in_turn(file, "decodes"):
+        thread = threading.Thread(target=wait)
+        with caplog.at_level("INFO"):
+            thread.start()
+            assert begun.wait(10)
+            while "waiting" not in caplog.text:
+                assert thread.is_alive()
+                time.sleep(0.01)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+    assert f"Another process decodes; waiting for it ({file})." in caplog.text

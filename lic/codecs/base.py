@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, overload
 
-from PIL.Image import Image, fromarray
+from PIL.Image import Image
 from torch import Tensor
 
-from lic.data.images import AnyImage, Pixels, to_batch, to_pixels
+from lic.data.images import AnyImage, Pixels, to_batch, to_pil, to_pixels
 from lic.errors import UserError
 
 AnyBytes = bytes | bytearray | memoryview
@@ -87,11 +87,11 @@ class FileCodec(ABC):
 
     @abstractmethod
     def encode(self, image: Pixels) -> Encoded:
-        """Code an image of any size from 1x1, uint8 [H, W, C], of 1 channel or 3."""
+        """Code an image ``[H, W, C]`` of any size from 1x1, gray (C = 1) or RGB (3)."""
 
     @abstractmethod
     def decode(self, data: bytes) -> Pixels:
-        """The image in `encode`'s file.
+        """The image in `encode`'s file, with as many channels.
 
         Raises:
             UserError: the bytes are no such file, damaged, or another model's.
@@ -102,8 +102,9 @@ class FileCodec(ABC):
 
         Args:
             image: a PIL image of any mode (an embedded colour profile, the EXIF orientation and
-                transparency are dealt with as by ``lic compress``), a uint8 array ``[H, W, 3]`` or
-                ``[H, W]``, or a tensor ``[3, H, W]`` or ``[1, 3, H, W]``, uint8 or floating point in 0…1.
+                transparency are dealt with as by ``lic compress``), a uint8 array ``[H, W, 3]``, or gray
+                ``[H, W]`` or ``[H, W, 1]``, or a tensor ``[C, H, W]`` or ``[1, C, H, W]`` of 1 or 3 channels,
+                uint8 or floating point in 0…1.
 
         Raises:
             UserError: anything else.
@@ -124,7 +125,7 @@ class FileCodec(ABC):
 
         Args:
             data: the whole file.
-            into: a PIL image (RGB or L), an array (uint8 ``[H, W, C]``) or a tensor (uint8 ``[C, H, W]``).
+            into: a PIL image (L or RGB), an array (uint8 ``[H, W, C]``) or a tensor (uint8 ``[C, H, W]``).
 
         Raises:
             UserError: the bytes are no such file, damaged, or another model's; ``data`` is something else
@@ -140,9 +141,7 @@ class FileCodec(ABC):
         pixels = self.decode(bytes(data))
         if into == "numpy":
             return pixels
-        if into == "pil":
-            return fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-        return to_batch(pixels)[0]
+        return to_pil(pixels) if into == "pil" else to_batch(pixels)[0]
 
 
 def each_setting(names: Sequence[str], codecs: Sequence[FileCodec]) -> list[tuple[str, FileCodec]]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from lic.data.binary import BinaryImages, cifar10, stl10
 from lic.data.cache import CachedImages, cache_folder
-from lic.data.images import Pixels, read_image, to_batch, to_float, to_image, to_uint8, write_png
+from lic.data.images import Pixels, read_image, to_batch, to_float, to_image, to_pil, to_uint8, write_png
 from lic.data.sources import BuiltinPhotos, ImageFolder, ImageSet
 from lic.data.synthetic import DeadLeaves
 
@@ -27,6 +27,7 @@ __all__ = [
     "to_batch",
     "to_float",
     "to_image",
+    "to_pil",
     "to_uint8",
     "write_png",
 ]

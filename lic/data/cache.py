@@ -4,11 +4,11 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
@@ -16,13 +16,16 @@ from platformdirs import user_cache_dir
 
 from lic.atomic import replacing, write_text
 from lic.console import track
-from lic.data.images import Pixels
+from lic.data.derived import Union
+from lic.data.images import Channels, Pixels, with_channels
 from lic.data.sources import StoredImageSet
 from lic.errors import UserError
 from lic.foreign import read_json
+from lic.locking import in_turn
 
 _log = logging.getLogger(__name__)
-_FORMAT = 1  # part of the key: counts up when the layout or the conversion to RGB changes
+_FORMAT = 2  # part of the key: counts up when the layout or the conversion of colours changes
+_SUFFIX = {1: ".gray", 3: ".rgb"}
 _CHUNK = 64  # images decoded ahead of the writing, which bounds the memory
 
 
@@ -42,35 +45,53 @@ def cache_folder() -> Path:
 class CachedImages:
     """Random crops from images that are decoded once.
 
-    The cache is a file of planar uint8 RGB pixels and a JSON index, named by a hash of the files' paths,
-    sizes and modification times. Both appear atomically and the index last: processes that build at the
-    same time write the same bytes twice, and none reads half a cache. A damaged one is made anew.
+    The cache is a file of planar uint8 pixels and a JSON index, named by a hash of the files' paths, sizes
+    and modification times. Both appear atomically and the index last: none reads half a cache, and of
+    several processes one builds it. A damaged one is made anew. Of a union, every part has its own.
 
     Args:
         images: The images. Those that cannot be read are skipped; a warning counts and names them.
         patch_size: Side of the crops in pixels. Images with a smaller side are skipped likewise.
+        channels: 3 repeats gray images, 1 turns colour into luma, before they are kept.
+        horizontal_flips: Mirror half of the crops.
+        vertical_flips: Turn half of them upside down, too.
+        rotations: Turn each by 0, 90, 180 or 270 degrees, too.
 
     Raises:
         UserError: No image is left, or the cache cannot be written.
     """
 
-    def __init__(self, images: StoredImageSet, patch_size: int) -> None:
-        index_file = cache_folder() / f"{_key(images)}.json"
-        self._file = index_file.with_suffix(".rgb")
+    def __init__(
+        self,
+        images: StoredImageSet,
+        patch_size: int,
+        *,
+        channels: Channels = 3,
+        horizontal_flips: bool = True,
+        vertical_flips: bool = False,
+        rotations: bool = False,
+    ) -> None:
+        parts = cast(tuple[StoredImageSet, ...], images.parts) if isinstance(images, Union) else (images,)
         try:
-            index = _read(index_file, self._file, len(images)) or _build(images, self._file, index_file)
+            caches = [_part(part, channels) for part in parts]
         except OSError as error:
             raise UserError(
                 f"The decoded images cannot be kept in {cache_folder()} ({error}); "
                 "name a folder with room in the environment variable LIC_CACHE."
             ) from error
-        shapes = np.array(index["shapes"], np.int64).reshape(-1, 2)
-        offsets = np.cumsum(3 * shapes.prod(1)) - 3 * shapes.prod(1)
-        large = (shapes >= patch_size).all(1)
-        self._patch_size, self._shapes, self._offsets = patch_size, shapes[large], offsets[large]
+        self._files = [file for file, _ in caches]
+        shapes = [np.array(index["shapes"], np.int64).reshape(-1, 2) for _, index in caches]
+        offsets = [np.cumsum(channels * s.prod(1)) - channels * s.prod(1) for s in shapes]
+        places = np.concatenate([np.full(len(s), i) for i, s in enumerate(shapes)])
+        large = (np.concatenate(shapes) >= patch_size).all(1)
+        self._shapes, self._offsets = np.concatenate(shapes)[large], np.concatenate(offsets)[large]
+        self._places = places[large]  # in the list of files
+        self._patch_size, self._channels = patch_size, channels
+        self._horizontal, self._vertical, self._rotations = horizontal_flips, vertical_flips, rotations
 
-        unreadable = index["unreadable"]
-        small = [name for name, fits in zip(index["names"], large, strict=True) if not fits]
+        unreadable = [name for _, index in caches for name in index["unreadable"]]
+        names = [name for _, index in caches for name in index["names"]]
+        small = [name for name, fits in zip(names, large, strict=True) if not fits]
         _report(f"smaller than the patches of {patch_size} pixels", small, len(images))
         _report("unreadable", unreadable, len(images))
         if not len(self):
@@ -83,46 +104,80 @@ class CachedImages:
         return len(self._offsets)
 
     @cached_property
-    def _pixels(self) -> Pixels:
-        return np.asarray(np.memmap(self._file, np.uint8, mode="r"))  # views of a plain array are made faster
+    def _pixels(self) -> list[Pixels]:
+        # views of plain arrays are made faster
+        return [_mapped(file) for file in self._files]
 
     def __getstate__(self) -> dict[str, Any]:
         # a memory map pickles as a copy of all pixels: spawned workers map the file themselves
         return {key: value for key, value in self.__dict__.items() if key != "_pixels"}
 
     def patches(self, key: tuple[int, int], items: range, size: int) -> Pixels:
-        """Cut random crops of random images, half of them mirrored: uint8 ``[len(items), 3, size, size]``.
+        """Cut random crops of random images, turned as asked for: uint8 ``[len(items), C, size, size]``.
 
-        Patch i depends on (key, i) alone: it is given by row i of the numbers that the key's generator draws.
+        Patch i depends on (key, i) alone: it is given by row i of the numbers that the key's generators draw.
+        Crops are the same whether and how they are turned.
         """
         assert size == self._patch_size, (size, self._patch_size)
-        batch = np.empty((len(items), 3, size, size), np.uint8)
+        channels = self._channels
+        batch = np.empty((len(items), channels, size, size), np.uint8)
         numbers = np.random.default_rng(key).random((items.stop, 4))[items.start :]
         chosen = (numbers[:, 0] * len(self)).astype(int)
         corners = (numbers[:, 1:3] * (self._shapes[chosen] - size + 1)).astype(int)
-        mirrored = numbers[:, 3] < 0.5
+        mirrored = (numbers[:, 3] < 0.5) & self._horizontal
         for patch, i, (top, left), mirror in zip(batch, chosen, corners, mirrored, strict=True):
             height, width = self._shapes[i]
-            image = self._pixels[self._offsets[i] :][: 3 * height * width].reshape(3, height, width)
+            pixels = self._pixels[self._places[i]][self._offsets[i] :][: channels * height * width]
+            image = pixels.reshape(channels, height, width)
             patch[:] = image[:, top : top + size, left : left + size]
             if mirror:  # with torch, which has vector instructions for it; numpy goes byte by byte
                 patch[:] = torch.from_numpy(patch).flip(-1).numpy()
+        if self._vertical or self._rotations:
+            self._turn(batch, key, items)
         return batch
 
+    def _turn(self, batch: Pixels, key: tuple[int, int], items: range) -> None:
+        sequence = np.random.SeedSequence(key, spawn_key=(1,))  # draws nothing from the crops' generator
+        numbers = np.random.default_rng(sequence).random((items.stop, 2))[items.start :]
+        upside_down = (numbers[:, 0] < 0.5) & self._vertical
+        quarters = (4 * numbers[:, 1]).astype(int) * self._rotations
+        for patch, flip, turns in zip(torch.from_numpy(batch), upside_down, quarters, strict=True):
+            patch.copy_(torch.rot90(patch.flip(-2) if flip else patch.clone(), int(turns), (-2, -1)))
 
-def _key(images: StoredImageSet) -> str:
+
+def _mapped(file: Path) -> Pixels:
+    if not file.stat().st_size:  # all images of a part are unreadable; nothing cannot be mapped
+        return np.empty(0, np.uint8)
+    return np.asarray(np.memmap(file, np.uint8, mode="r"))
+
+
+def _part(images: StoredImageSet, channels: Channels) -> tuple[Path, _Index]:
+    """The file of pixels of a set and its index, as they are, or else made now."""
+    index_file = cache_folder() / f"{_key(images, channels)}.json"
+    pixel_file = index_file.with_suffix(_SUFFIX[channels])
+    if index := _read(index_file, pixel_file, images.names, channels):
+        return pixel_file, index
+    with in_turn(index_file.with_suffix(".lock"), "decodes the same images"):
+        index = _read(index_file, pixel_file, images.names, channels)  # another process may have been first
+        if not index and index_file.exists():
+            _log.warning("The cache %s of decoded images is damaged; it is made anew.", pixel_file)
+        return pixel_file, index or _build(images, pixel_file, index_file, channels)
+
+
+def _key(images: StoredImageSet, channels: Channels) -> str:
     """Hash what the pixels depend on: the kind of set, the image names, and the state of the files."""
     stats = [(str(path.resolve()), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in images.files]
-    content = json.dumps([_FORMAT, type(images).__name__, images.names, stats])
+    content = json.dumps([_FORMAT, channels, type(images).__name__, images.names, stats])
     return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
-def _read(index_file: Path, pixel_file: Path, count: int) -> _Index | None:
-    """The index of ``count`` images, if there is one and all pixels that it tells of."""
+def _read(index_file: Path, pixel_file: Path, of: Sequence[str], channels: Channels) -> _Index | None:
+    """The index of the images called ``of``, if there is one and all pixels that it tells of."""
     if not index_file.exists():
         return None
     try:
-        index: _Index = read_json(index_file.parent, index_file.name)
+        largest = len(json.dumps(of)) + 64 * (len(of) + 1)  # nothing that we wrote has more
+        index: _Index = read_json(index_file.parent, index_file.name, largest)
         names, shapes, unreadable = index["names"], index["shapes"], index["unreadable"]
         sides = [side for shape in shapes for side in shape]
         pixels = sum(height * width for height, width in shapes)
@@ -130,17 +185,15 @@ def _read(index_file: Path, pixel_file: Path, count: int) -> _Index | None:
             all(isinstance(name, str) for name in [*names, *unreadable])
             and all(type(side) is int and side > 0 for side in sides)
             and len(names) == len(shapes)
-            and len(names) + len(unreadable) == count
-            and pixel_file.stat().st_size == 3 * pixels
+            and len(names) + len(unreadable) == len(of)
+            and pixel_file.stat().st_size == channels * pixels
         )
     except (OSError, ValueError, TypeError, KeyError):
-        whole = False
-    if not whole:
-        _log.warning("The cache %s of decoded images is damaged; it is made anew.", pixel_file)
+        return None
     return index if whole else None
 
 
-def _build(images: StoredImageSet, pixel_file: Path, index_file: Path) -> _Index:
+def _build(images: StoredImageSet, pixel_file: Path, index_file: Path, channels: Channels) -> _Index:
     names: list[str] = []
     shapes: list[list[int]] = []
     unreadable: list[str] = []
@@ -151,7 +204,8 @@ def _build(images: StoredImageSet, pixel_file: Path, index_file: Path) -> _Index
                 continue
             names.append(name)
             shapes.append(list(image.shape[:2]))
-            file.write(np.ascontiguousarray(image.transpose(2, 0, 1)).data)
+            planes = with_channels(image, channels).transpose(2, 0, 1)
+            file.write(np.ascontiguousarray(planes).data)
     index: _Index = {"names": names, "shapes": shapes, "unreadable": unreadable}
     write_text(index_file, json.dumps(index))
     return index

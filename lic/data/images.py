@@ -1,7 +1,7 @@
 """Image files in, image files out. The only place that scales pixels.
 
-Everywhere else an image is either uint8 RGB (``[H, W, 3]`` arrays, ``[N, 3, H, W]`` tensors, 0…255) or
-float32 RGB (tensors, 0…1); no other range or channel order exists.
+Everywhere else an image is gray (C = 1) or RGB (C = 3), and either uint8 (``[H, W, C]`` arrays,
+``[N, C, H, W]`` tensors, 0…255) or float32 (tensors, 0…1); no other range or channel order exists.
 """
 
 import io
@@ -11,7 +11,7 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from lic.atomic import replacing
 from lic.errors import UserError
 
 Pixels = NDArray[np.uint8]
+Channels = Literal[1, 3]
 ImageFile = str | os.PathLike[str] | IO[bytes]
 AnyImage = Image.Image | NDArray[Any] | Tensor
 
@@ -38,11 +39,11 @@ _STRIP = 2**20  # pixels to convert at a time
 
 
 def read_image(file: ImageFile, *, managed: bool = False) -> Pixels:
-    """Read an image file, or one open for reading bytes, as uint8 RGB ``[H, W, 3]``.
+    """Read an image file, or one open for reading bytes, as uint8: gray ``[H, W, 1]`` or RGB ``[H, W, 3]``.
 
-    What is not 8-bit RGB is converted, and a warning says what that loses:
+    What is not 8-bit gray or RGB is converted, and a warning says what that loses:
 
-    - gray and palette images are repeated or looked up: nothing is lost;
+    - bits become 0 and 255, palettes are looked up (in colour, whatever they hold): nothing is lost;
     - the EXIF orientation is applied, so that pixels stand upright: nothing is lost;
     - 12- and 16-bit gray is scaled and rounded; 16-bit colour keeps its high bytes (Pillow reads no more, and
       says so of PNG, TIFF and PPM files);
@@ -54,8 +55,8 @@ def read_image(file: ImageFile, *, managed: bool = False) -> Pixels:
     that the file carries, if that is another. Without a profile, or unmanaged, CMYK goes through Pillow's
     plain formula.
 
-    At the peak, this holds Pillow's image (4 bytes a pixel in colour; twice, while it is turned upright)
-    and the result (3).
+    At the peak, this holds Pillow's image (4 bytes a pixel in colour, 1 in gray; twice, while it is turned
+    upright) and the result (3 or 1).
 
     Raises:
         UserError: The file is missing, not an image, truncated, larger than Pillow's limit, or of a
@@ -65,45 +66,49 @@ def read_image(file: ImageFile, *, managed: bool = False) -> Pixels:
     with _reading(name), Image.open(file) as image:
         if (frames := getattr(image, "n_frames", 1)) > 1:
             _log.warning("%s: only the first of %d frames is read.", name, frames)
-        bits = _bits(image, name)
+        bits, kind = _bits(image, name), _kind(image)
         ImageOps.exif_transpose(image, in_place=True)
-        return _pixels(image, bits, name, managed)
+        return _pixels(image, bits, kind, name, managed)
 
 
 def to_pixels(image: AnyImage) -> Pixels:
-    """An image in memory as uint8 RGB ``[H, W, 3]``.
+    """An image in memory as uint8, gray ``[H, W, 1]`` or RGB ``[H, W, 3]``.
 
-    A PIL image is taken as `read_image` with ``managed`` takes its file. An array is uint8, ``[H, W, 3]``
-    or gray ``[H, W]``. A tensor is ``[3, H, W]`` or ``[1, 3, H, W]``, uint8 or floating point in 0…1.
+    A PIL image is taken as `read_image` with ``managed`` takes its file. An array is uint8, ``[H, W, 3]``,
+    or gray ``[H, W]`` or ``[H, W, 1]``. A tensor is ``[C, H, W]`` or ``[1, C, H, W]`` of 1 or 3 channels,
+    uint8 or floating point in 0…1.
 
     Raises:
         UserError: anything else, or an image without pixels.
     """
     if isinstance(image, Image.Image) and image.width and image.height:
         with _reading(_UNNAMED):
-            bits = _bits(image, _UNNAMED)
+            bits, kind = _bits(image, _UNNAMED), _kind(image)
             image.load()
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
             upright = ImageOps.exif_transpose(image) if turned else image  # which copies in any case
-            return _pixels(upright, bits, _UNNAMED, managed=True)
+            return _pixels(upright, bits, kind, _UNNAMED, managed=True)
     match image:
         case np.ndarray(dtype=np.uint8, ndim=2, size=size) if size:
-            return np.repeat(image[..., None], 3, axis=2)
-        case np.ndarray(dtype=np.uint8, shape=(_, _, 3), size=size) if size:
+            return image[..., None]
+        case np.ndarray(dtype=np.uint8, shape=(_, _, 1 | 3), size=size) if size:
             return image
-        case Tensor(shape=(3, _, _) | (1, 3, _, _), layout=torch.strided, is_meta=False) if image.numel():
+        case Tensor(shape=(1 | 3, _, _) | (1, 1 | 3, _, _), layout=torch.strided, is_meta=False) if (
+            image.numel()
+        ):
             image = image.detach().cpu()
             if image.is_floating_point() and image.min() >= 0 and image.max() <= 1:
                 image = to_uint8(image)
             if image.dtype == torch.uint8:
                 return image.reshape(image.shape[-3:]).permute(1, 2, 0).contiguous().numpy()
     raise UserError(
-        f"lic cannot code this {_words(image)}: give a PIL image, a uint8 array [H, W, 3] or [H, W], or a "
-        "tensor [3, H, W] or [1, 3, H, W] that is uint8 or floating point from 0 to 1."
+        f"lic cannot code this {in_words(image)}: give a PIL image, a uint8 array [H, W, 3], [H, W, 1] or "
+        "[H, W], or a tensor [3, H, W] or [1, H, W] or a batch of one, uint8 or floating point from 0 to 1."
     )
 
 
-def _words(given: Any) -> str:
+def in_words(given: Any) -> str:
+    """The type of ``given``, and what kind of pixels it has, for messages."""
     shape = getattr(given, "shape", getattr(given, "size", None))
     of = f" of {getattr(given, 'dtype', 'size')} {list(shape)}" if isinstance(shape, tuple) else ""
     return type(given).__name__ + of
@@ -124,22 +129,30 @@ def _reading(name: str) -> Iterator[None]:
         raise UserError(f"{name} cannot be read as an image ({error}); replace or remove it.") from error
 
 
-def _pixels(image: Image.Image, bits: int, name: str, managed: bool) -> Pixels:
+def _pixels(image: Image.Image, bits: int, kind: str, name: str, managed: bool) -> Pixels:
     """Strip by strip: whatever the conversion, a large image needs its own memory and the result's."""
-    _check_range(image, bits, name)
+    _check_range(image, bits, kind, name)
     profile = image.info.get("icc_profile") if managed else None
-    kind = _KINDS.get(image.mode, "RGB")
     to_srgb = _to_srgb(profile, kind, name) if profile else None
     if kind == "CMYK" and not to_srgb:
         _log.warning("%s: CMYK is converted to RGB without its colour profile.", name)
     if image.has_transparency_data:
         _log.warning("%s: transparency is composited on white.", name)
-    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    pixels = np.empty((image.height, image.width, 1 if kind == "L" else 3), np.uint8)
     rows = max(1, _STRIP // image.width)
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(top + rows, image.height)))
-        pixels[top : top + rows] = _strip_to_rgb(_strip_to_8_bits(strip, bits), kind, to_srgb)
+        strip = _plain(_strip_to_8_bits(strip, bits), kind, to_srgb)
+        pixels[top : top + rows] = np.asarray(strip).reshape(strip.height, strip.width, -1)
     return pixels
+
+
+def _kind(image: Image.Image) -> str:
+    """L, CMYK or RGB: what the colours of ``image`` are, which Pillow knows until it is loaded."""
+    match getattr(image, "tile", None):
+        case [(_, _, _, "LA;16B"), *_]:  # of PNG, read as RGBA
+            return "L"
+    return _KINDS.get(image.mode, "RGB")
 
 
 def _bits(image: Image.Image, name: str) -> int:
@@ -162,7 +175,7 @@ def _bits(image: Image.Image, name: str) -> int:
     return 16 if image.mode.startswith("I") else 8
 
 
-def _check_range(image: Image.Image, bits: int, name: str) -> None:
+def _check_range(image: Image.Image, bits: int, kind: str, name: str) -> None:
     if image.mode == "F":
         raise UserError(
             f"{name} has floating-point pixels of unknown range; convert it to 8 or 16 bits first."
@@ -174,7 +187,9 @@ def _check_range(image: Image.Image, bits: int, name: str) -> None:
     if image.mode.startswith("I"):
         _log.warning("%s: %d-bit gray is rounded to 8 bits.", name, bits)
     elif bits > 8:
-        _log.warning("%s: of %d-bit colour, the high 8 bits are kept.", name, bits)
+        _log.warning(
+            "%s: of %d-bit %s, the high 8 bits are kept.", name, bits, "gray" if kind == "L" else "colour"
+        )
 
 
 def _strip_to_8_bits(image: Image.Image, bits: int) -> Image.Image:
@@ -194,14 +209,15 @@ def _strip_to_8_bits(image: Image.Image, bits: int) -> Image.Image:
     return image
 
 
-def _strip_to_rgb(image: Image.Image, kind: str, to_srgb: ImageCms.ImageCmsTransform | None) -> Image.Image:
-    alpha = None
+def _plain(image: Image.Image, kind: str, to_srgb: ImageCms.ImageCmsTransform | None) -> Image.Image:
+    """``image`` of 8 bits as opaque gray, where that is its ``kind``, or RGB."""
+    alpha, target = None, "L" if kind == "L" else "RGB"
     if image.has_transparency_data:
         alpha = image.convert("RGBA").getchannel("A")
         image.info.pop("transparency", None)
     colours = _in_mode(kind, image)
-    colours = _in_mode("RGB", to_srgb.apply(colours) if to_srgb else colours)
-    return Image.composite(colours, Image.new("RGB", colours.size, "white"), alpha) if alpha else colours
+    colours = _in_mode(target, to_srgb.apply(colours) if to_srgb else colours)
+    return Image.composite(colours, Image.new(target, colours.size, "white"), alpha) if alpha else colours
 
 
 def _in_mode(mode: str, image: Image.Image) -> Image.Image:
@@ -226,19 +242,37 @@ def _to_srgb(profile: bytes, kind: str, name: str) -> ImageCms.ImageCmsTransform
 
 
 def write_png(file: ImageFile, image: Pixels) -> None:
-    """Write uint8 RGB ``[H, W, 3]`` as a PNG file without loss: atomically to a path, or to an open file.
+    """Write uint8 ``[H, W, C]`` as a PNG file, gray or RGB, without loss: atomically to a path, or to an open
+    file.
 
     It is tagged as sRGB (13 bytes): all images in lic are, or are taken to be, and viewers on wide-gamut
     screens are free to show untagged ones otherwise.
     """
-    assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3, (image.dtype, image.shape)
     if isinstance(file, (str, os.PathLike)):
         with replacing(file) as temporary, temporary.open("wb") as out:
             write_png(out, image)
     else:
         tags = PngImagePlugin.PngInfo()
         tags.add(b"sRGB", b"\0")  # perceptual
-        Image.fromarray(image).save(file, format="PNG", pnginfo=tags)
+        to_pil(image).save(file, format="PNG", pnginfo=tags)
+
+
+def to_pil(image: Pixels) -> Image.Image:
+    """A uint8 image ``[H, W, C]`` as Pillow's, of mode L or RGB."""
+    assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] in (1, 3), image.shape
+    return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+
+
+def with_channels(image: Pixels, channels: Channels) -> Pixels:
+    """An image ``[H, W, C]`` in gray or in colour: gray is repeated, colour becomes luma (ITU-R BT.601)."""
+    if image.shape[2] == channels:
+        return image
+    return np.repeat(image, 3, axis=2) if channels == 3 else np.asarray(to_pil(image).convert("L"))[..., None]
+
+
+def resized(image: Pixels, size: tuple[int, int]) -> Pixels:
+    """An image ``[H, W, C]`` at (width, height) pixels, by Lanczos' filter of three lobes."""
+    return to_pixels(to_pil(image).resize(size, Image.Resampling.LANCZOS))
 
 
 def to_float(x: Tensor) -> Tensor:
@@ -253,7 +287,7 @@ def to_uint8(x: Tensor) -> Tensor:
 
 
 def to_batch(image: Pixels) -> Tensor:
-    """A uint8 image ``[H, W, 3]`` as a uint8 batch of one, ``[1, 3, H, W]``."""
+    """A uint8 image ``[H, W, C]`` as a uint8 batch of one, ``[1, C, H, W]``."""
     return torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1).unsqueeze(0).contiguous()
 
 

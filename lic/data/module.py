@@ -1,25 +1,24 @@
 """The data of a run: random training patches, whole validation images, whole test images."""
 
-import atexit
-import itertools
-import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, cast
+from typing import Any, Literal, cast
 
 import torch
 from hydra.utils import to_absolute_path
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from lic.data.cache import CachedImages
-from lic.data.images import Pixels, to_batch
+from lic.data.checks import PatchSource, check_images, check_names, check_options, check_patches
+from lic.data.derived import Changed, Union, sample, split_folder
+from lic.data.images import Channels, resized, with_channels
+from lic.data.loading import Batch, Batches, Endless, Epochs, WholeImages
 from lic.data.published import PUBLISHED, fetch
-from lic.data.sources import ImageFolder, ImageSet, StoredImageSet, split_folder
+from lic.data.sources import ImageFolder, ImageSet, StoredImageSet
 from lic.errors import UserError
 
 Split = Literal["train", "valid", "test"]
@@ -30,26 +29,13 @@ _HAVE_ALL = ("builtin", "folder", "clic", "div2k", "flickr2k", "coco", "stl10", 
 _CHOICES = {"train": _HAVE_ALL, "valid": _HAVE_ALL, "test": (*_HAVE_ALL, "kodak")}
 
 
-class PatchSource(Protocol):
-    """Where training patches come from."""
-
-    def patches(self, key: tuple[int, int], items: range, size: int) -> Pixels:
-        """Draw patches, uint8 ``[len(items), 3, size, size]``, each a pure function of (key, item, size)."""
-
-
-class Batch(NamedTuple):
-    """Training patches, uint8 ``[N, 3, P, P]``, and the batch's place in the endless sequence of batches."""
-
-    patches: Tensor
-    number: int
-
-
 class ImageData(LightningDataModule):
     """Image sets for training, validation and test, any of which may be missing.
 
-    A set is given as the name of a folder below ``root`` (or an absolute path), as an image set, or as a
-    function from the root to an image set. If none is given, the images below ``root`` are split by the
-    hash of their names. Pixels stay uint8; they become float on the device, in the LightningModule.
+    A set is given as the name of a folder below ``root`` (or an absolute path), as an image set, as a
+    function from the root to an image set, or as a list of such, which are then one. If none is given, the
+    images below ``root`` are split by the hash of their names. Pixels stay uint8; they become float on the
+    device, in the LightningModule.
 
     Args:
         name: The ``data=`` choice, for messages and for ``download``.
@@ -58,15 +44,23 @@ class ImageData(LightningDataModule):
         valid: Whole images that choose checkpoints and settings.
         test: Whole images that reported figures are measured on.
         download: Fetch what is missing of a published set.
+        channels: Of training patches and validation images: 3 repeats gray, 1 turns colour into luma (ITU-R
+            BT.601). Test images are as they are with 3, and all gray with 1.
         batch_size: Patches per batch (and per process, if there are several).
         patch_size: Side of the training patches in pixels.
+        horizontal_flips: Mirror half of the patches, as ``vertical_flips`` turns half of them upside down
+            and ``rotations`` each by a random multiple of 90 degrees. The crops remain the same.
+        epoch_batches: Batches after which Lightning's epoch ends (per process); by default it never does.
+        train_limit: Train on at most so many images, see `lic.data.derived.sample`.
+        test_size: Width and height that test images are resized to, whatever their aspect ratio.
         num_workers: Processes that make training patches; no batch depends on their number. Synthetic ones
             need some; crops from a cache that fits in memory come fastest from the training process (0).
         seed: Patch ``i`` of batch ``k``, counted over all processes, is a pure function of ``(seed, k, i)``.
 
     Raises:
-        UserError: When a set is first used (`setup` at the latest): there is none, no root is known, its
-            folder is missing or empty, or it cannot be downloaded.
+        UserError: An option has an impossible value. When a set is first used (`setup` at the latest): there
+            is none, no root is known, its folder is missing or empty, it cannot be downloaded, it is no image
+            set, or it makes its own patches and an option asks for others.
     """
 
     def __init__(
@@ -74,26 +68,42 @@ class ImageData(LightningDataModule):
         *,
         name: str = "folder",
         root: str | None = None,
-        train: Source | None = None,
-        valid: Source | None = None,
-        test: Source | None = None,
+        train: Source | Sequence[Source] | None = None,
+        valid: Source | Sequence[Source] | None = None,
+        test: Source | Sequence[Source] | None = None,
         download: bool = False,
+        channels: Channels = 3,
         batch_size: int = 8,
         patch_size: int = 256,
+        horizontal_flips: bool = True,
+        vertical_flips: bool = False,
+        rotations: bool = False,
+        epoch_batches: int | None = None,
+        train_limit: int | None = None,
+        test_size: Sequence[int] | None = None,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for key, value in {"batch_size": batch_size, "patch_size": patch_size}.items():
-            if not isinstance(value, int) or value < 1:
-                raise UserError(f"data.{key} must be a positive whole number, not {value!r}.")
-        self._sources = {"train": train, "valid": valid, "test": test}
+        self._turned = {
+            "horizontal_flips": horizontal_flips,
+            "vertical_flips": vertical_flips,
+            "rotations": rotations,
+        }
+        size: Any = test_size
+        self._test_size: tuple[int, int] | None = tuple(size) if _is_list(size) else size
+        numbers = {"batch_size": batch_size, "patch_size": patch_size, "epoch_batches": epoch_batches}
+        others = {"channels": channels, "train_limit": train_limit, "test_size": self._test_size}
+        check_options(numbers | others | self._turned)
+        given = {"train": train, "valid": valid, "test": test}
+        self._sources = {split: _as_list(source) for split, source in given.items()}
         self._splits_root = train is None and valid is None and test is None
         self._name, self._root, self._download = name, root, download
-        self.batch_size, self.patch_size = batch_size, patch_size
+        self.channels, self.batch_size, self.patch_size = channels, batch_size, patch_size
+        self._epoch_batches, self._train_limit = epoch_batches, train_limit
         self._num_workers, self._seed = num_workers, seed
         self._sets: dict[Split, ImageSet] = {}
-        self._cache: CachedImages | None = None
+        self._patches: PatchSource | None = None
 
     def __str__(self) -> str:  # Lightning's would walk through the endless training batches
         return f"{type(self).__name__}({self._name})"
@@ -107,15 +117,25 @@ class ImageData(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Look for every set that is given, so that a missing folder is found out before the training."""
         for split in SPLITS:
-            if self._splits_root or self._sources[split] is not None:
+            if self._splits_root or self._sources[split]:
                 self._image_set(split)
 
     def train_dataloader(self) -> Iterable[Batch]:
-        """Endless batches, from the first on that has not been trained."""
+        """Batches from the first on that has not been trained: endless, or to the end of its epoch.
+
+        Raises:
+            UserError: the last step of an epoch would have fewer batches than the others.
+        """
         first = self.batch_size * (self.trainer.global_rank if self.trainer else 0)
         items = range(first, first + self.batch_size)
-        batches = _Batches(self._patch_source(), items, self.patch_size, self._seed)
-        return _Endless(batches, self._trained_batches, self._num_workers)
+        batches = Batches(self._patch_source(), items, self.patch_size, self.channels, self._seed)
+        if (size := self._epoch_batches) is None:
+            return Endless(batches, self._trained_batches, self._num_workers)
+        if size % (step := self.trainer.accumulate_grad_batches if self.trainer else 1):
+            raise UserError(
+                f"data.epoch_batches={size} counts batches, and a step has {step} of them; give a multiple."
+            )
+        return Epochs(batches, self._trained_batches, self._num_workers, size)
 
     def _trained_batches(self) -> int:
         """Not the steps: a step may accumulate several batches."""
@@ -124,22 +144,32 @@ class ImageData(LightningDataModule):
         return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
 
     def val_dataloader(self) -> DataLoader[Tensor]:
-        """The validation images in order, each a uint8 batch of one, ``[1, 3, H, W]``.
+        """The validation images in order, each a uint8 batch of one, ``[1, channels, H, W]``.
 
         They are decoded in this process: few, and an unreadable one is then reported in one sentence.
         """
-        images = _WholeImages(self._image_set("valid"))
+        images = WholeImages(self._image_set("valid"), self.channels)
         return DataLoader(images, batch_size=None, generator=torch.Generator())
 
     @property
     def test_name(self) -> str:
-        """What the test images are called in reports: the set's name, or that of their folder."""
-        test = self._sources["test"]
+        """What the test images are called in reports: the sets' names, or those of their folders.
+
+        A size and a colour that is not the files' own follow: these are other images.
+        """
         if self._splits_root:
-            return self._folder.resolve().name
-        if not isinstance(test, str):
-            return getattr(self.test_set, "name", self._name)
-        path = Path(test)
+            name = self._folder.resolve().name
+        else:
+            images = self._image_set("test")
+            parts = images.parts if isinstance(images, Union) else (images,)
+            name = "+".join(map(self._called, self._sources["test"], parts))
+        size = "-{}x{}".format(*self._test_size) if self._test_size else ""
+        return name + size + ("-gray" if self.channels == 1 else "")
+
+    def _called(self, source: Source, images: ImageSet) -> str:
+        if not isinstance(source, str):
+            return getattr(images, "name", self._name)
+        path = Path(source)
         if path.is_absolute() or ".." in path.parts:
             return Path(os.path.normpath(path if path.is_absolute() else self._folder / path)).name
         return path.as_posix()
@@ -147,25 +177,45 @@ class ImageData(LightningDataModule):
     @property
     def test_set(self) -> ImageSet:
         """The test images, as an image set because every one becomes a file of its own."""
-        return self._image_set("test")
+        return self._as_tested(self._image_set("test"))
 
     @property
     def evaluation_set(self) -> ImageSet:
         """What an evaluation without training measures: the test images, or all of a bare folder."""
-        return ImageFolder(self._folder) if self._splits_root else self.test_set
+        return self._as_tested(ImageFolder(self._folder)) if self._splits_root else self.test_set
+
+    def _as_tested(self, images: ImageSet) -> ImageSet:
+        check_names(images, "data.test")
+        if self._test_size:
+            images = Changed(images, partial(resized, size=self._test_size))
+        return Changed(images, partial(with_channels, channels=1)) if self.channels == 1 else images
 
     def _patch_source(self) -> PatchSource:
-        images = self._image_set("train")
+        if self._patches is None:
+            self._patches = self._make_patch_source(self._image_set("train"))
+        return self._patches
+
+    def _make_patch_source(self, images: ImageSet) -> PatchSource:
+        kind = type(images).__name__
         if hasattr(images, "patches"):
-            return cast(PatchSource, images)
+            options = self._turned | {"train_limit": self._train_limit}
+            defaults = {"horizontal_flips": True, "train_limit": None}
+            if changed := [key for key, value in options.items() if value != defaults.get(key, False)]:
+                raise UserError(
+                    f"data.train is a {kind}, which makes its own patches; leave out data.{changed[0]}, "
+                    "which is for those cut from images."
+                )
+            source = cast(PatchSource, images)
+            check_patches(source, self.patch_size)
+            return source
         if not hasattr(images, "files"):
             raise UserError(
-                f"data.train is a {type(images).__name__}, which has neither files nor patches to train on; "
-                "see docs/data.md."
+                f"data.train is a {kind}, which has neither files nor patches to train on; see docs/data.md."
             )
-        if self._cache is None:
-            self._cache = CachedImages(cast(StoredImageSet, images), self.patch_size)
-        return self._cache
+        stored = cast(StoredImageSet, images)
+        if self._train_limit is not None and self._train_limit < len(stored):
+            stored = sample(stored, self._train_limit)
+        return CachedImages(stored, self.patch_size, channels=self.channels, **self._turned)
 
     @cached_property
     def _folder(self) -> Path:
@@ -178,34 +228,34 @@ class ImageData(LightningDataModule):
     def _image_set(self, split: Split) -> ImageSet:
         if split not in self._sets:
             if self._download:
-                fetch(self._published(split), self._folder)
+                for source in self._sources[split] or (None,):
+                    fetch(self._published(source), self._folder)
             if self._splits_root:
                 self._sets.update(zip(SPLITS, split_folder(ImageFolder(self._folder)), strict=True))
             else:
                 self._sets[split] = self._open(split)
         return self._sets[split]
 
-    def _published(self, split: Split) -> str:
-        """The published set that a split needs: that of the folder it names, or else of the choice."""
-        source = self._sources[split]
+    def _published(self, source: Source | None) -> str:
+        """The published set that a source needs: that of the folder it names, or else of the choice."""
         named = Path(source).parts[0] if isinstance(source, str) else self._name
         return named if named in PUBLISHED else self._name
 
     def _open(self, split: Split) -> ImageSet:
-        source = self._sources[split]
-        if source is None:
+        if not self._sources[split]:
             raise UserError(
                 f"data={self._name} has no {split} images; give data.{split}, or choose a set that has some: "
                 f"data={', '.join(_CHOICES[split])}."
             )
+        sets = [self._open_source(source) for source in self._sources[split]]
+        if split == "train" and len(sets) == 1 and hasattr(sets[0], "patches"):
+            return cast(ImageSet, sets[0])
+        checked = [check_images(images, f"data.{split}") for images in sets]
+        return checked[0] if len(checked) == 1 else Union(checked)
+
+    def _open_source(self, source: Source) -> object:
         if not isinstance(source, str):
-            images = source(self._folder) if callable(source) else source
-            if not hasattr(images, "names") and not (split == "train" and hasattr(images, "patches")):
-                raise UserError(
-                    f"data.{split} is a {type(images).__name__}, which lacks what an image set has (names, a "
-                    "length, images as uint8 arrays; files to be trained on); see docs/data.md."
-                )
-            return images
+            return source(self._folder) if callable(source) else source
         folder = Path(source) if Path(source).is_absolute() else self._folder / source
         if self._name in PUBLISHED and not folder.exists():
             raise UserError(
@@ -215,60 +265,22 @@ class ImageData(LightningDataModule):
         return ImageFolder(folder)
 
 
-class _Batches(Dataset[Batch]):
-    def __init__(self, source: PatchSource, items: range, patch_size: int, seed: int) -> None:
-        self.source, self.items, self.patch_size, self.seed = source, items, patch_size, seed
+def checked_data(data: object) -> ImageData:
+    """What ``data=`` made, if it is a data module of lic.
 
-    def __getitem__(self, index: int) -> Batch:
-        patches = self.source.patches((self.seed, index), self.items, self.patch_size)
-        return Batch(torch.from_numpy(patches), index)
-
-
-class _WholeImages(Dataset[Tensor]):
-    def __init__(self, images: ImageSet) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return to_batch(self.images[index])
-
-
-def _leave_signals_to_the_parent(worker: int) -> None:
-    """Terminals and schedulers signal all processes at once; the parent needs this one to end its step."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)
-
-
-def _end_workers() -> None:
-    """At its end the interpreter asks workers with SIGTERM, which they ignore, and then waits for them."""
-    for process in multiprocessing.active_children():
-        if process.daemon:
-            process.kill()
-
-
-atexit.register(_end_workers)
-
-
-class _Endless(Iterable[Batch]):
-    """Loads batches from a number on that is looked up when the iteration begins.
-
-    The workers live as long as the iteration. This is no DataLoader itself, because Lightning replaces the
-    sampler of one under DDP.
+    Raises:
+        UserError: it is something else.
     """
+    if not isinstance(data, ImageData):
+        raise UserError(f"data must be an ImageData (see conf/data/), not a {type(data).__name__}.")
+    return data
 
-    def __init__(self, batches: _Batches, first: Callable[[], int], num_workers: int) -> None:
-        self.batches, self.first, self.num_workers = batches, first, num_workers
 
-    def __iter__(self) -> Iterator[Batch]:
-        loader = DataLoader(
-            self.batches,
-            batch_size=None,
-            sampler=itertools.count(self.first()),
-            num_workers=self.num_workers,
-            worker_init_fn=_leave_signals_to_the_parent,
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # the global one belongs to the model
-        )
-        return iter(loader)
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and not hasattr(value, "names")
+
+
+def _as_list(source: Any) -> tuple[Source, ...]:
+    if source is None:
+        return ()
+    return tuple(source) if _is_list(source) else (source,)

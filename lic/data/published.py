@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from lic.data.download import download, unpack
 from lic.errors import UserError
+from lic.locking import in_turn
 
 
 @dataclass(frozen=True)
@@ -30,32 +31,40 @@ class Published:
 
 
 def fetch(name: str, root: Path) -> None:
-    """Download and unpack what is missing of the set ``name`` below ``root``.
+    """Download and unpack what is missing of the set ``name`` below ``root``, one process at a time.
 
     Raises:
         UserError: The set has no public address or no published checksum (the sentence says where to get it
-            and where to put it), or a download fails.
+            and where to put it), a download fails, or the root cannot be written.
     """
     if name not in PUBLISHED:
         raise UserError(
             f"data={name} is not downloaded; of the sets, {', '.join(PUBLISHED)} have public addresses."
         )
-    for part in PUBLISHED[name]:
-        target = root / part.target
-        if target.exists():
-            continue
-        if part.sha256 is None:
-            raise UserError(
-                f"data={name} is not downloaded, because no checksum of it is published; "
-                f"fetch {part.url} and unpack it so that {target} holds the images."
-            )
-        if part.is_archive:
-            archive = target.parent / PurePosixPath(part.url).name
-            download(part.url, part.sha256, archive)
-            unpack(archive, target)
-            archive.unlink()
-        else:
-            download(part.url, part.sha256, target)
+    if all((root / part.target).exists() for part in PUBLISHED[name]):
+        return
+    try:
+        with in_turn(root / ".download.lock", "downloads to the same folder"):
+            for part in PUBLISHED[name]:
+                if not (root / part.target).exists():
+                    _fetch(name, part, root / part.target)
+    except OSError as error:
+        raise UserError(f"{root} cannot be written ({error}); give another data.root.") from error
+
+
+def _fetch(name: str, part: Published, target: Path) -> None:
+    if part.sha256 is None:
+        raise UserError(
+            f"data={name} is not downloaded, because no checksum of it is published; "
+            f"fetch {part.url} and unpack it so that {target} holds the images."
+        )
+    if part.is_archive:
+        archive = target.parent / PurePosixPath(part.url).name
+        download(part.url, part.sha256, archive)
+        unpack(archive, target)
+        archive.unlink()
+    else:
+        download(part.url, part.sha256, target)
 
 
 _ETH = "https://data.vision.ee.ethz.ch/cvl"

@@ -1,17 +1,13 @@
 """Sets of images: what they are called, how many there are, and their pixels."""
 
-import hashlib
-import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from lic.data.images import Pixels, read_image
 from lic.errors import UserError
-
-_log = logging.getLogger(__name__)
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
@@ -26,7 +22,12 @@ class ImageSet(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Pixels:
-        """The image as uint8 RGB ``[H, W, 3]``; raises `UserError` naming the file if it is unreadable."""
+        """The image as uint8, RGB ``[H, W, 3]`` or gray ``[H, W, 1]``.
+
+        Raises:
+            UserError: it cannot be read; the sentence names the file.
+        """
+        ...
 
 
 class StoredImageSet(ImageSet, Protocol):
@@ -34,7 +35,7 @@ class StoredImageSet(ImageSet, Protocol):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that hold the pixels."""
+        """The files that hold the pixels: one per image, in their order, or some that hold all."""
 
 
 class ImageFolder:
@@ -56,7 +57,7 @@ class ImageFolder:
         )
         if not self._paths:
             raise UserError(f"{self.root} holds no image (*.png, *.jpg, *.webp, …); give a folder that does.")
-        self.names = _unique_stems(self._paths)
+        self.names = unique("-".join(path.with_suffix("").parts) for path in self._paths)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -95,65 +96,18 @@ class BuiltinPhotos:
         return read_image(self.files[index])
 
 
-class Subset:
-    """Some images of an `ImageFolder`, in the order of ``indices``."""
-
-    def __init__(self, images: ImageFolder, indices: Sequence[int]) -> None:
-        self._images, self._indices = images, tuple(indices)
-        self.names = tuple(images.names[i] for i in self._indices)
-        self.files = tuple(images.files[i] for i in self._indices)
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, index: int) -> Pixels:
-        return self._images[self._indices[index]]
-
-
-def split_folder(images: ImageFolder) -> tuple[Subset, Subset, Subset]:
-    """Split a folder into about 90 % training, 5 % validation and 5 % test images, at least one each.
-
-    An image's place depends on the hash of its relative path alone, so the split is the same on every
-    machine and stays when images are added. Only where a part would be empty, the next hash fills it.
-
-    Raises:
-        UserError: There are fewer than three images.
-    """
-    if len(images) < 3:
-        raise UserError(
-            f"{images.root} holds {len(images)} image(s), too few to split; "
-            "give data.train, data.valid and data.test, or at least three images."
-        )
-    shares = [  # of the way from the smallest hash to the largest
-        int.from_bytes(hashlib.sha256(path.relative_to(images.root).as_posix().encode()).digest()[:4]) / 2**32
-        for path in images.files
-    ]
-    order = sorted(range(len(images)), key=shares.__getitem__)
-    test_end = max(1, sum(share < 0.05 for share in shares))
-    valid_end = max(test_end + 1, sum(share < 0.1 for share in shares))
-    test_end, valid_end = min(test_end, len(images) - 2), min(valid_end, len(images) - 1)
-    parts = order[valid_end:], order[test_end:valid_end], order[:test_end]
-    train, valid, test = (Subset(images, sorted(part)) for part in parts)
-    _log.info(
-        "%s is split into %d training, %d validation, %d test images.",
-        images.root,
-        *map(len, (train, valid, test)),
-    )
-    return train, valid, test
-
-
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
-def _unique_stems(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Name files by their relative path without suffix; what is then equal is numbered."""
+def unique(stems: Iterable[str]) -> tuple[str, ...]:
+    """The same names, of which those that occurred before are numbered."""
     names: dict[str, str] = {}  # folded, because some file systems do not tell cases apart
-    for path in paths:
-        stem = name = "-".join(path.with_suffix("").parts)
-        count = 1
+    counts: dict[str, int] = {}
+    for stem in stems:
+        name = stem
         while name.casefold() in names:
-            count += 1
-            name = f"{stem}-{count}"
+            counts[stem] = counts.get(stem, 1) + 1
+            name = f"{stem}-{counts[stem]}"
         names[name.casefold()] = name
     return tuple(names.values())

@@ -28,7 +28,8 @@ class DeadLeaves:
     Args:
         count: Images in the set.
         size: Their sides in pixels.
-        seed: Image ``i`` is a pure function of ``(seed, i)``.
+        seed: Image ``i`` is a pure function of ``(seed, i)``, and no patch shows it. A training's own seed
+            is part of the key of its patches; they differ with this one, too.
         chroma: Colour differences as a multiple of those that photographs have. Where channels have less in
             common, a short training with MS-SSIM learns colour sooner.
     """
@@ -43,12 +44,18 @@ class DeadLeaves:
     def __getitem__(self, index: int) -> Pixels:
         if not 0 <= index < self.count:
             raise IndexError(index)
-        image = render(np.random.default_rng([self.seed, index]), self.size, self.chroma)
+        # with a key longer than any patch's: numpy takes (a, b) and (a, b, 0) for the same
+        sequence = np.random.SeedSequence((self.seed, index), spawn_key=(0, 1))
+        image = render(np.random.default_rng(sequence), self.size, self.chroma)
         return np.ascontiguousarray(image.transpose(1, 2, 0))
 
     def patches(self, key: tuple[int, int], items: range, size: int) -> Pixels:
-        """Render an image for each item, from (key, item) alone: uint8 ``[len(items), 3, size, size]``."""
-        return np.stack([render(np.random.default_rng((*key, item)), size, self.chroma) for item in items])
+        """Render one for each item, from (seed, key, item) alone: uint8 ``[len(items), 3, size, size]``."""
+        return np.stack([render(self._generator(key, item), size, self.chroma) for item in items])
+
+    def _generator(self, key: tuple[int, int], item: int) -> np.random.Generator:
+        spawn_key = (self.seed,) if self.seed else ()
+        return np.random.default_rng(np.random.SeedSequence((*key, item), spawn_key=spawn_key))
 
 
 def render(rng: np.random.Generator, size: int, chroma: float = 1) -> Pixels:

@@ -13,7 +13,7 @@ from statistics import fmean
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lic.data import Pixels, read_image
+from lic.data import Pixels, read_image, to_pil
 from lic.errors import UserError
 from lic.evaluation.points import Point, number, quality
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Row, kept_picture
@@ -196,7 +196,7 @@ def _draw(pixels: Sequence[Pixels], heads: Sequence[str], tails: Sequence[tuple[
     draw = ImageDraw.Draw(page)
     for index, (crop, head, tail) in enumerate(zip(pixels, head_lines, tail_lines, strict=True)):
         left = _GAP + index * (column + _GAP)
-        page.paste(Image.fromarray(crop).resize((width, height), Image.Resampling.NEAREST), (left, _GAP))
+        page.paste(to_pil(crop).resize((width, height), Image.Resampling.NEAREST), (left, _GAP))
         top = height + 2 * _GAP
         for line, text in [*enumerate(head), *enumerate(tail, tail_start)]:
             draw.text((left, top + line * _LINE), text, fill="black", font=font)

@@ -8,9 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
-from lic.data import read_image
+from lic.data import read_image, to_pil
 from lic.errors import UserError
 from lic.evaluation.points import Curve, Point, number, quality
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Row, kept_picture
@@ -170,7 +168,7 @@ def _webp(file: Path, row: Row, crop: Crop) -> bytes:
             f"{row.height}; evaluate the run again."
         )
     stream = io.BytesIO()
-    Image.fromarray(crop.of(pixels)).save(stream, "WEBP", lossless=True, method=2, quality=50)
+    to_pil(crop.of(pixels)).save(stream, "WEBP", lossless=True, method=2, quality=50)
     return stream.getvalue()
 
 

@@ -11,7 +11,8 @@ from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from lic.data.module import Batch, ImageData
+from lic.data.loading import Batch
+from lic.data.module import ImageData
 from lic.entropy import tables, update_tables
 from lic.errors import UserError
 from lic.models import net_weights

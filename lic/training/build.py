@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from omegaconf import DictConfig
 
-from lic.data import ImageData
+from lic.data.module import ImageData, checked_data
 from lic.errors import UserError
 from lic.layers import padded_size
 from lic.models import CompressionModel, TransformCoding
@@ -23,9 +23,7 @@ def build_data(cfg: DictConfig) -> ImageData:
     Raises:
         UserError: it is something else, or has none.
     """
-    data = instantiate(cfg.data)
-    if not isinstance(data, ImageData):
-        raise UserError(f"data must be an ImageData (see conf/data/), not a {type(data).__name__}.")
+    data = checked_data(instantiate(cfg.data))
     _ = data.test_set  # a missing test set is found out before the training, not after
     return data
 

@@ -121,6 +121,8 @@ class Checkpoints(Checkpoint):
     ) -> None:
         """Forget the batch that was about to begin: a resumed run counts it again."""
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        if progress["current"]["ready"] != progress["current"]["started"]:
+            progress["is_last_batch"] = False  # which is said of that batch
         for counts in (progress["total"], progress["current"]):
             counts["ready"] = counts["started"]
 

@@ -26,7 +26,10 @@ _WHOLE_NUMBERS = {
     "data.batch_size": 1,
     "data.patch_size": 1,
     "data.num_workers": 0,
+    "data.epoch_batches": 1,
+    "data.train_limit": 1,
 }
+_MAY_BE_NULL = {"trainer.limit_val_batches", "data.epoch_batches", "data.train_limit"}  # all there are
 _INTERPOLATED = re.compile(r"\$\{([\w.]+)\}")
 
 _NOT_FOR_TRAINER = {
@@ -53,7 +56,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         if isinstance(value, float) and value.is_integer():  # 1e6
             value = int(value)
             OmegaConf.update(cfg, key, value)
-        if value is None and key == "trainer.limit_val_batches":  # all images
+        if value is None and key in _MAY_BE_NULL:
             continue
         if type(value) is not int or not low <= value < 2**32:
             raise UserError(f"{key} must be a whole number from {low} on, not {value!r}.")

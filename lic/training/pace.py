@@ -6,7 +6,8 @@ import time
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from lic.data.module import Batch, ImageData
+from lic.data.loading import Batch
+from lic.data.module import ImageData
 from lic.training.base import Training
 
 _ENOUGH = 2.0  # seconds; a faster first pass is mostly warming up, and a second one is timed
@@ -38,7 +39,7 @@ class Pace(Callback):
     def _step(self, trainer: Trainer, module: LightningModule) -> float:
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageData) and isinstance(module, Training)
-        shape = (data.batch_size, 3, data.patch_size, data.patch_size)
+        shape = (data.batch_size, data.channels, data.patch_size, data.patch_size)
         batch = Batch(torch.full(shape, 128, dtype=torch.uint8, device=module.device), 0)
         start = time.perf_counter()
         with trainer.precision_plugin.train_step_context():

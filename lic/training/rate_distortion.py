@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from lic.data import to_float, to_uint8
-from lic.data.module import Batch, ImageData
+from lic.data.loading import Batch
+from lic.data.module import ImageData
 from lic.entropy import is_quantile, own_noise, quantile_loss
 from lic.errors import UserError
 from lic.losses import DISTORTIONS, check_distortion, check_lambda, lambda_warning, rd_cost

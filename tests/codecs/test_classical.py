@@ -30,10 +30,35 @@ def test_files_are_what_pillow_writes_and_reads(name: str, photo: Pixels) -> Non
     assert math.isnan(encoded.estimate_bits())
 
 
+@pytest.mark.parametrize("quality", [5, 50, 95])
+@pytest.mark.parametrize("name", ["jpeg", "webp"])
+def test_gray_comes_back_gray(name: str, quality: int, photo: Pixels) -> None:
+    codec, gray = PillowCodec(name, quality), photo[..., 1:2]
+    encoded = codec.encode(gray)
+    buffer = io.BytesIO()
+    Image.fromarray(gray[..., 0]).save(buffer, name, quality=quality)
+    mark = 8 if name == "webp" else 0
+    assert len(encoded.data) == buffer.tell() + mark and encoded.data[8:][:99] == buffer.getvalue()[8:][:99]
+    decoded = codec.decode(encoded.data)
+    assert decoded.shape == gray.shape and np.array_equal(decoded, encoded.reconstruct())
+    with Image.open(io.BytesIO(encoded.data)) as image:  # the mark is nothing to other readers
+        seen = np.asarray(image.convert("RGB")).astype(int)
+    assert np.abs(seen - decoded).max() <= 1
+    assert np.abs(decoded.astype(int) - gray).mean() < {5: 20, 50: 6, 95: 3}[quality]
+    assert codec.decompress(encoded.data).mode == "L"
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp"])
+def test_a_gray_picture_in_colour_stays_one_in_colour(name: str, photo: Pixels) -> None:
+    codec, picture = PillowCodec(name, 50), photo[..., 1:2].repeat(3, 2)
+    assert codec.decode(codec.encode(picture).data).shape == picture.shape
+
+
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(1, 1), (1, 70), (70, 1), (17, 33)])
 @pytest.mark.parametrize("name", ["jpeg", "webp"])
-def test_any_size_codes(name: str, size: tuple[int, int], photo: Pixels) -> None:
-    image = photo[: size[0], : size[1]]
+def test_any_size_codes(name: str, size: tuple[int, int], channels: int, photo: Pixels) -> None:
+    image = photo[: size[0], : size[1], :channels]
     codec = PillowCodec(name, 80)
     assert codec.decode(codec.encode(image).data).shape == image.shape
 

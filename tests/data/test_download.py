@@ -1,10 +1,13 @@
 import hashlib
 import io
+import multiprocessing
 import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +185,32 @@ def test_fetch_unpacks_what_is_missing(
     (tmp_path / "more").mkdir()
     fetch("more", tmp_path)
     assert [path.name for path in (tmp_path / "more").rglob("*")] == ["train", "a.png"]
+
+
+def test_processes_that_start_together_download_once(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the ranks of torchrun do: each would append to the same partial file."""
+    monkeypatch.setitem(PUBLISHED, "some", (Published(server.url, "some/a.bin", SHA256),))
+    context = multiprocessing.get_context("fork")
+    barrier, errors = context.Barrier(4), context.Queue()
+    processes = [context.Process(target=_fetch_at, args=(barrier, tmp_path, errors)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    assert [errors.get(timeout=60) for _ in processes] == 4 * [""]
+    for process in processes:
+        process.join(60)
+    assert server.ranges == [None]
+    assert (tmp_path / "some" / "a.bin").read_bytes() == CONTENT
+
+
+def _fetch_at(barrier: Barrier, root: Path, errors: "Queue[str]") -> None:
+    barrier.wait()
+    try:
+        fetch("some", root)
+        errors.put("")
+    except Exception as error:
+        errors.put(repr(error))
 
 
 def test_sets_without_address_or_checksum_are_refused(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def tiff(data: bytes, bits: int, width: int, samples: int = 1, **tags: int) -> b
     [
         (png([[0x1234, 0xFFFF, 0x00FF]], RGB, 16), [[0x12, 0xFF, 0]], ["of 16-bit colour"]),
         (png([[0x1234] * 3 + [0xFFFF]], RGBA, 16), [[0x12] * 3], ["of 16-bit colour", "transparency"]),
-        (png([[0x1234, 0]], GRAY_ALPHA, 16), [[255] * 3], ["of 16-bit colour", "transparency"]),
+        (png([[0x1234, 0]], GRAY_ALPHA, 16), [[255]], ["of 16-bit gray", "transparency"]),
+        (png([[0x1234, 0xFFFF]], GRAY_ALPHA, 16), [[0x12]], ["of 16-bit gray", "transparency"]),
         (png([[7, 8, 9], [7, 8, 0]], RGB, 8, (7, 8, 9)), [[255] * 3, [7, 8, 0]], ["transparency"]),
         (
             png([[0x700, 0x800, 0x901], [0x700, 0x800, 0]], RGB, 16, (0x700, 0x800, 0x901)),
@@ -56,26 +57,26 @@ def tiff(data: bytes, bits: int, width: int, samples: int = 1, **tags: int) -> b
         ),
         (
             png([[257], [258], [0]], GRAY, 16, (258,)),
-            [[1] * 3, [255] * 3, [0] * 3],
+            [[1], [255], [0]],
             ["16-bit gray", "transp"],
         ),
-        (png([[0x30], [0x70]], GRAY, 4, (3,)), [[255] * 3, [119] * 3], ["transparency"]),
-        (png([[0x40], [0x80]], GRAY, 2, (1,)), [[255] * 3, [170] * 3], ["transparency"]),
+        (png([[0x30], [0x70]], GRAY, 4, (3,)), [[255], [119]], ["transparency"]),
+        (png([[0x40], [0x80]], GRAY, 2, (1,)), [[255], [170]], ["transparency"]),
         (tiff(struct.pack("<3H", 0x1234, 0xFFFF, 0xFF), 16, 1, 3), [[0x12, 0xFF, 0]], ["of 16-bit colour"]),
         (b"P6 1 1 65535\n\x12\x34\xff\xff\0\0", [[0x12, 0xFF, 0]], ["of 16-bit colour"]),
-        (b"P5 1 1 65535\n\x80\x80", [[128] * 3], ["16-bit gray"]),
-        (b"P5 1 1 4095\n\x0f\xff", [[255] * 3], ["12-bit gray"]),
+        (b"P5 1 1 65535\n\x80\x80", [[128]], ["16-bit gray"]),
+        (b"P5 1 1 4095\n\x0f\xff", [[255]], ["12-bit gray"]),
     ],
     ids=lambda value: "" if isinstance(value, bytes) else None,
 )
 def test_what_is_lost_is_said_once(
     data: bytes, expected: Any, words: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert read_image(io.BytesIO(data)).reshape(-1, 3).tolist() == expected
+    assert read_image(io.BytesIO(data)).reshape(len(expected), -1).tolist() == expected
     records = [record.getMessage() for record in caplog.records]
     assert len(records) == len(words) and all(map(str.__contains__, records, words)), records
     with Image.open(io.BytesIO(data)) as image:
-        assert to_pixels(image).reshape(-1, 3).tolist() == expected
+        assert to_pixels(image).reshape(len(expected), -1).tolist() == expected
     assert [record.getMessage() for record in caplog.records] == 2 * records
 
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageCms
 
 from lic.data import Pixels, read_image, to_batch, to_float, to_image, to_uint8, write_png
-from lic.data.images import to_pixels
+from lic.data.images import resized, to_pixels, with_channels
 from lic.errors import UserError
 
 
@@ -20,10 +20,18 @@ def pixels() -> Pixels:
     return np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
 
-def test_png_round_trip(tmp_path: Path, pixels: Pixels) -> None:
-    write_png(tmp_path / "new" / "a.png", pixels)
-    assert (read_image(tmp_path / "new" / "a.png") == pixels).all()
+@pytest.fixture(params=[1, 3])
+def either(request: pytest.FixtureRequest, pixels: Pixels) -> Pixels:
+    """A gray image and one in colour."""
+    return pixels[..., : request.param]
+
+
+def test_png_round_trip(tmp_path: Path, either: Pixels) -> None:
+    write_png(tmp_path / "new" / "a.png", either)
+    assert np.array_equal(read_image(tmp_path / "new" / "a.png"), either)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
+    with Image.open(tmp_path / "new" / "a.png") as image:
+        assert image.mode == ("L" if either.shape[2] == 1 else "RGB")
 
 
 def test_gray_and_palette_lose_nothing(
@@ -31,7 +39,7 @@ def test_gray_and_palette_lose_nothing(
 ) -> None:
     gray = pixels[..., 0]
     Image.fromarray(gray).save(tmp_path / "gray.png")
-    assert (read_image(tmp_path / "gray.png") == gray[..., None]).all()
+    assert np.array_equal(read_image(tmp_path / "gray.png"), gray[..., None])
     palette = Image.fromarray(gray % 4, "P")
     palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 9, 8, 7])
     palette.save(tmp_path / "palette.png")
@@ -39,7 +47,7 @@ def test_gray_and_palette_lose_nothing(
     assert (read_image(tmp_path / "palette.png") == colours[gray % 4]).all()
     bits = Image.fromarray(gray).convert("1")
     bits.save(tmp_path / "bits.png")
-    assert (read_image(tmp_path / "bits.png") == 255 * np.asarray(bits)[..., None]).all()
+    assert np.array_equal(read_image(tmp_path / "bits.png"), 255 * np.asarray(bits)[..., None])
     assert not caplog.records
 
 
@@ -58,6 +66,8 @@ def test_transparency_is_composited_on_white(tmp_path: Path, caplog: pytest.LogC
     assert "white" in caplog.text
     Image.fromarray(rgba[..., :3]).save(tmp_path / "key.png", transparency=(0, 0, 0))
     assert read_image(tmp_path / "key.png")[0, 2].tolist() == [255] * 3
+    Image.fromarray(rgba[..., 2:]).save(tmp_path / "gray.png")
+    assert read_image(tmp_path / "gray.png").tolist() == [[[30], [255], [127]]]
 
 
 def test_cmyk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -130,6 +140,31 @@ def test_srgb_by_any_name_changes_nothing(
     assert not caplog.records
 
 
+def gray_profile(gamma: float) -> bytes:
+    """A profile of gray, black to D50 white by a power."""
+    curve = struct.pack(">4s4xIH2x", b"curv", 1, round(256 * gamma))
+    white = struct.pack(">4s4x3i", b"XYZ ", *(round(v * 65536) for v in (0.9642, 1, 0.8249)))
+    name = struct.pack(">4s4xI10s67x", b"desc", 7, b"a gray").ljust(92, b"\0")
+    tags, places, body = {b"kTRC": curve, b"wtpt": white, b"desc": name}, b"", b""
+    for tag, data in tags.items():
+        places += struct.pack(">4s2I", tag, 128 + 4 + 36 + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    rest = struct.pack(">I", len(tags)) + places + body
+    head = struct.pack(">I4xI4s4s4s12x4s28x", 128 + len(rest), 0x02400000, b"mntr", b"GRAY", b"XYZ ", b"acsp")
+    return head + struct.pack(">3i", *(round(v * 65536) for v in (0.9642, 1, 0.8249))) + bytes(48) + rest
+
+
+def test_gray_stays_gray_through_its_profile(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(gray).save(tmp_path / "old.png", icc_profile=gray_profile(1.8))
+    linear = (gray / 255) ** 1.8
+    srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    found = read_image(tmp_path / "old.png", managed=True)
+    assert found.shape == (16, 16, 1) and np.abs(found[..., 0] - 255 * srgb).max() <= 2
+    assert "profile 'a gray'" in caplog.text
+    assert np.array_equal(read_image(tmp_path / "old.png"), gray[..., None])
+
+
 def test_profiles_and_transparency(tmp_path: Path, pixels: Pixels) -> None:
     rgba = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
     rgba[0, 0, 3] = 0
@@ -174,8 +209,11 @@ def test_images_in_memory(pixels: Pixels) -> None:
     strange = (pixels[::-1, ::2], np.asfortranarray(pixels), chw.to(torch.float16).requires_grad_() / 255)
     for image, expected in zip(strange, (pixels[::-1, ::2], pixels, pixels), strict=True):
         assert (to_pixels(image) == expected).all()
-    gray = Image.fromarray(pixels[..., 0])
-    assert (to_pixels(gray) == to_pixels(pixels[..., 0])).all() and to_pixels(gray).shape == pixels.shape
+    gray = pixels[..., :1]
+    for image in (
+        Image.fromarray(pixels[..., 0]), gray, pixels[..., 0], chw[:1], chw[None, :1], chw[:1] / 255,
+    ):  # fmt: skip
+        assert np.array_equal(to_pixels(image), gray), type(image)
 
 
 def test_pictures_in_memory_are_those_on_disk(tmp_path: Path, pixels: Pixels) -> None:
@@ -207,6 +245,10 @@ def test_pictures_in_memory_are_those_on_disk(tmp_path: Path, pixels: Pixels) ->
         torch.zeros(4, 4, 3),
         torch.zeros(2, 3, 4, 4),
         torch.zeros(3, 4, 0),
+        torch.zeros(2, 4, 4),
+        torch.zeros(4, 4),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((1, 4, 4, 1), np.uint8),
         torch.zeros(3, 4, 4, dtype=torch.int64),
         torch.full((3, 4, 4), 255.0),
         torch.full((3, 4, 4), torch.nan),
@@ -315,13 +357,37 @@ def test_to_uint8_clamps_and_rounds() -> None:
     assert to_uint8(torch.tensor([0.5], dtype=torch.bfloat16)).tolist() == [128]
 
 
-def test_batch_and_image_are_inverse(pixels: Pixels) -> None:
-    batch = to_batch(pixels)
-    assert batch.shape == (1, 3, 5, 7) and batch.dtype == torch.uint8
-    assert batch[0, 2, 3, 4] == pixels[3, 4, 2]
-    assert (to_image(to_float(batch)) == pixels).all()
-    for flipped in (pixels[::-1], pixels[:, ::-1], pixels[..., ::-1]):  # torch takes no negative strides
-        assert (to_image(to_float(to_batch(flipped))) == flipped).all()
+def test_batch_and_image_are_inverse(either: Pixels) -> None:
+    batch, channels = to_batch(either), either.shape[2]
+    assert batch.shape == (1, channels, 5, 7) and batch.dtype == torch.uint8
+    assert batch[0, -1, 3, 4] == either[3, 4, -1]
+    for image in (
+        either,
+        either[::-1],
+        either[:, ::-1],
+        either[..., ::-1],
+    ):  # torch takes no negative strides
+        assert np.array_equal(to_image(to_float(to_batch(image))), image)
+
+
+def test_gray_is_repeated_and_colour_becomes_luma(pixels: Pixels) -> None:
+    gray = with_channels(pixels, 1)
+    assert gray.shape == (5, 7, 1)
+    assert np.abs(gray[..., 0] - pixels @ np.array([0.299, 0.587, 0.114])).max() < 0.51  # ITU-R BT.601
+    assert np.array_equal(with_channels(gray, 3), np.dstack(3 * [gray]))
+    assert np.array_equal(with_channels(with_channels(gray, 3), 1), gray)
+    assert with_channels(pixels, 3) is pixels and with_channels(gray, 1) is gray
+
+
+def test_resizing(either: Pixels) -> None:
+    assert resized(either, (14, 3)).shape == (3, 14, either.shape[2])
+    assert np.array_equal(resized(either, (7, 5)), either)
+    wave = np.cos(2 * np.pi * np.arange(0.5, 64) / 64)
+    small = resized((128 + 100 * wave).round().astype(np.uint8)[None, :, None].repeat(8, 0), (16, 8))
+    expected = 128 + 100 * np.cos(2 * np.pi * np.arange(0.5, 16) / 16)
+    assert np.abs(small[4, 1:-1, 0] - expected[1:-1]).max() < 3, "what is slow stays"
+    fine = resized(np.tile(np.array([0, 255], np.uint8), (8, 32))[..., None], (16, 8))
+    assert np.abs(fine[:, 2:-2].astype(int) - 127).max() <= 2, "what is too fine does not alias"
 
 
 def test_nothing_is_logged_about_plain_images(

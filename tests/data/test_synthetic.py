@@ -3,6 +3,7 @@ import pytest
 
 from lic.data import DeadLeaves
 from lic.data.images import Pixels
+from lic.data.synthetic import render
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +20,24 @@ def test_images_are_a_pure_function_of_seed_and_index() -> None:
     assert (images[1] != DeadLeaves(count=3, size=64, seed=6)[1]).mean() > 0.5
     with pytest.raises(IndexError):
         images[3]
+
+
+def test_no_patch_is_an_image_of_the_set() -> None:
+    """Validation and test images of one seed must not be among the training's patches."""
+    images = DeadLeaves(count=4, size=32, seed=3)
+    seen = {image.tobytes() for image in (images[i].transpose(2, 0, 1).copy() for i in range(4))}
+    for source in (images, DeadLeaves(), DeadLeaves(seed=1)):
+        patches = [patch for batch in range(4) for patch in source.patches((3, batch), range(3), 32)]
+        assert len({patch.tobytes() for patch in patches} | seen) == 16
+
+
+def test_patches_depend_on_the_seed() -> None:
+    first, second = (DeadLeaves(seed=seed).patches((0, 0), range(1), 32) for seed in (1, 2))
+    assert not np.array_equal(first, second)
+    assert np.array_equal(first, DeadLeaves(seed=1).patches((0, 0), range(1), 32))
+    assert np.array_equal(
+        DeadLeaves().patches((5, 2), range(3, 4), 8)[0], render(np.random.default_rng((5, 2, 3)), 8)
+    )
 
 
 @pytest.mark.parametrize("size", [1, 2, 16, 96, 257])

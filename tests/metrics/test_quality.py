@@ -31,18 +31,20 @@ ODD = [(161, 161), (161, 176), (162, 175), (184, 169), (191, 223)]  # 184 is odd
 SIZES = EVEN + ODD
 
 
-def noisy_pair(height: int, width: int, sigma: float, images: int = 2) -> tuple[Tensor, Tensor]:
+def noisy_pair(
+    height: int, width: int, sigma: float, images: int = 2, channels: int = 3
+) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(height * 1000 + width)
-    coarse = torch.rand(images, 3, height // 8 + 1, width // 8 + 1, generator=generator) * 255
+    coarse = torch.rand(images, channels, height // 8 + 1, width // 8 + 1, generator=generator) * 255
     smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
     noise = torch.randn(smooth.shape, generator=generator) * sigma
     return smooth.round().byte(), (smooth + noise).round().clamp(0, 255).byte()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (64, 47), *SIZES])
-@pytest.mark.parametrize("sigma", [1.0, 30.0])
-def test_psnr_is_that_of_scikit_image(size: tuple[int, int], sigma: float) -> None:
-    x, y = noisy_pair(*size, sigma)
+@pytest.mark.parametrize(("sigma", "channels"), [(1.0, 3), (30.0, 3), (30.0, 1)])
+def test_psnr_is_that_of_scikit_image(size: tuple[int, int], sigma: float, channels: int) -> None:
+    x, y = noisy_pair(*size, sigma, channels=channels)
     y[:, 0, 0, 0] = 255 - x[:, 0, 0, 0]  # the smallest ones differ, too
     reference = [peak_signal_noise_ratio(a.numpy(), b.numpy()) for a, b in zip(x, y, strict=True)]
     assert psnr(x, y).tolist() == pytest.approx(reference, rel=1e-12)
@@ -160,9 +162,9 @@ def mean_over_channels(x: Tensor, y: Tensor, peak: float = 255) -> list[float]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("sigma", [2.0, 20.0])
-def test_ms_ssim_is_that_of_the_paper(size: tuple[int, int], sigma: float) -> None:
-    x, y = noisy_pair(*size, sigma)
+@pytest.mark.parametrize(("sigma", "channels"), [(2.0, 3), (20.0, 3), (20.0, 1)])
+def test_ms_ssim_is_that_of_the_paper(size: tuple[int, int], sigma: float, channels: int) -> None:
+    x, y = noisy_pair(*size, sigma, channels=channels)
     assert ms_ssim(x, y).tolist() == pytest.approx(mean_over_channels(x, y), abs=2e-5)
 
 

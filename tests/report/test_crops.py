@@ -86,6 +86,15 @@ def test_the_pixels_of_the_crop_stand_side_by_side(codecs: Path) -> None:
     assert page.shape[1] == 4 * (column + gap) + gap
 
 
+def test_gray_pictures(codecs: Path) -> None:
+    shown = choose(collect([codecs]))
+    for index, kept in enumerate(shown):
+        Image.new("L", (40, 24), 100 + index).save(kept.reconstruction)
+        Image.new("L", (40, 24), 9).save(kept.original)
+    page = picture(shown, Crop(3, 2, 20, 10))
+    assert [page[20, 12 + i * 272].tolist() for i in range(4)] == [[v] * 3 for v in (9, 100, 101, 102)]
+
+
 @pytest.mark.parametrize(
     "image", ["bee", "W" * 60, "2026-11-20 holiday 蜂蜜 by the sea, evening light, tripod"]
 )

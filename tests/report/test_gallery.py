@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lic.data import read_image
 from lic.errors import UserError
 from lic.evaluation.points import collect, curves
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS
@@ -105,3 +106,16 @@ def test_curves_of_one_label_are_two(make_run: MakeRun, tmp_path: Path) -> None:
             make_run(f"{folder}/{quality}", jpeg(quality), bpp, 28, pictures=True, images=("bee", *others))
     (bee,) = (scene for scene in gallery(curves(collect([tmp_path]))) if scene.name == "bee")
     assert [picture.label for picture in bee.pictures].count("JPEG · photos, quality 50") == 2
+
+
+def test_gray_pictures(sweep: Path) -> None:
+    for file in sweep.rglob("*.png"):
+        with Image.open(file) as image:
+            gray = image.convert("L")
+        gray.save(file)
+    scenes = gallery(curves(collect([sweep])))
+    for scene in scenes:
+        original = next(sweep.rglob(f"{ORIGINALS}/{scene.name}.png"))
+        with Image.open(io.BytesIO(scene.pictures[0].webp)) as image:
+            assert np.array_equal(np.asarray(image.convert("L")), read_image(original)[..., 0])
+    assert scenes

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lic.data import to_float
-from lic.data.module import Batch
+from lic.data.loading import Batch
 from lic.models import build_model
 from lic.store.checkpoint import read_checkpoint
 from lic.store.objective import Objective
