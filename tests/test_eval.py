@@ -63,6 +63,7 @@ def test_models_and_their_mixture(
     assert len(list((tmp_path / "run" / "streams").iterdir())) == 3
 
 
+@pytest.mark.usefixtures("runs")
 def test_a_target_needs_a_choice(run_python: Any, repository: Path) -> None:
     done = run_python(repository / "eval.py", "ckpt=low", "target_bpp=0.15", "hydra.run.dir=run")
     assert done.returncode == 2 and "give several, as in ckpt=A,B" in done.stderr
