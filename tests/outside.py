@@ -15,7 +15,7 @@ from lic.codecs.base import CodecInfo, FileCodec
 from lic.codecs.classical import PillowCodec
 from lic.codecs.learned import LearnedCodec, codec_of
 from lic.data import Pixels
-from lic.entropy import EntropyBottleneck, tables
+from lic.entropy import EntropyBottleneck, tables, update_tables
 from lic.layers import conv, tconv
 from lic.models import Coded, CompressionModel, Forward, build_model
 from lic.models.factorized import FactorizedPrior
@@ -111,6 +111,7 @@ def enlarged(small: Pixels, factor: int, height: int, width: int) -> Pixels:
 def save_checkpoint(folder: Path, name: str, **options: Any) -> CompressionModel:
     """A new network of the models' table, as a training leaves it in its run's folder."""
     net = build_model(name, **options)
+    update_tables(net)
     model = {"name": name, **options}
     (folder / "checkpoints").mkdir(parents=True)
     checkpoint = {

@@ -90,6 +90,7 @@ def test_what_is_no_image_set_is_refused(
     assert stop.value.code == 2 and sentence in error and "Traceback" not in error
 
 
+@pytest.mark.usefixtures("runs")
 def test_a_target_needs_a_choice(run_python: Any, repository: Path) -> None:
     done = run_python(repository / "eval.py", "ckpt=low", "target_bpp=0.15", "hydra.run.dir=run")
     assert done.returncode == 2 and "give several, as in ckpt=A,B" in done.stderr

@@ -65,10 +65,12 @@ def choose(
 def budget(target_bpp: float, pixels: int, smallest_bits: int) -> int:
     """The bits that a target allows for ``pixels``, as it is written in decimal, rounded down.
 
+    The bpp that a file was said to have always allows that file, however floating point has rounded it.
+
     Raises:
         UserError: ``smallest_bits``, the least that the files can take, exceeds it.
     """
-    allowed = int(Fraction(str(target_bpp)) * pixels)
+    allowed = int(Fraction(str(target_bpp)) * pixels * (1 + Fraction(1, 2**51)))
     if smallest_bits > allowed:
         lowest = -(-10_000 * smallest_bits // pixels) / 10_000  # rounded up: a target that can be reached
         raise UserError(

@@ -42,9 +42,7 @@ def test_the_command_line_takes_a_setting(lic: Lic, tmp_path: Path) -> None:
     lic("compress", "photo.png", "plain.lic", "-m", "run")
     assert (tmp_path / "plain.lic").read_bytes() == (tmp_path / "jpeg-60.lic").read_bytes(), "its own setting"
     code, _, err = lic("compress", "photo.png", "x.lic", "-m", "run", "--setting", "jpeg-50")
-    assert (
-        code == 2 and err == "Error: run has no setting 'jpeg-50'; give one of jpeg-30, jpeg-60, jpeg-90.\n"
-    )
+    assert (code, err) == (2, "Error: run has no setting 'jpeg-50'; give one of jpeg-30, jpeg-60, jpeg-90.\n")
     target = str(8 * sizes["jpeg-60"] / 5400 + 0.001)
     _, out, _ = lic("compress", "photo.png", "x.lic", "-m", "run", "--target-bpp", target, "--json")
     assert json.loads(out)[0]["model"] == "run jpeg-60", "settings are candidates for a target"

@@ -67,6 +67,11 @@ def test_a_target_means_what_is_written(target: float, pixels: int, bits: int) -
     assert budget(target, pixels, 0) == bits  # in binary some of these products are just below
 
 
+def test_the_bpp_of_a_file_allows_the_file() -> None:
+    for size in range(50, 400):
+        assert budget(8 * size / 3500, 3500, 0) == 8 * size
+
+
 def test_a_target_below_reach_names_one_that_is_not() -> None:
     with pytest.raises(UserError, match=r"0\.1 bpp is too low.* take 0\.3334 bpp"):
         budget(0.1, 300, 100)
