@@ -20,6 +20,7 @@ from lic.layers import crop, pad
 from lic.losses import DISTORTIONS, check_distortion, check_lambda, rd_cost
 from lic.metrics.quality import psnr
 from lic.models import CompressionModel, Forward, net_weights
+from lic.training.checkpoints import kept_checkpoint
 
 _FINAL_SHARE = 0.04  # of the steps run at the final learning rate; the paper's 80k of 2M
 
@@ -191,7 +192,7 @@ class RateDistortionCodec(LightningModule):
             )
 
     def _kept(self) -> str:
-        file = getattr(self.trainer.checkpoint_callback, "kept", None)
+        file = kept_checkpoint(self.trainer)
         return f"The last good checkpoint is kept in {file}" if file else "No checkpoint was saved yet"
 
 
