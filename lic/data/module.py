@@ -112,7 +112,7 @@ class ImageData(LightningDataModule):
         first = self.batch_size * (self.trainer.global_rank if self.trainer else 0)
         items = range(first, first + self.batch_size)
         batches = _Batches(self._patch_source(), items, self.patch_size, self._seed)
-        return _Endless(batches, self._trained_batches, self._num_workers)
+        return Endless(batches, self._trained_batches, self._num_workers)
 
     def _trained_batches(self) -> int:
         """Not the steps: a step may accumulate several batches."""
@@ -236,7 +236,7 @@ def _leave_signals_to_the_parent(worker: int) -> None:
         signal.signal(signum, signal.SIG_IGN)
 
 
-class _Endless(Iterable[Batch]):
+class Endless(Iterable[Batch]):
     """Loads batches from a number on that is looked up when the iteration begins.
 
     The workers live as long as the iteration. This is no DataLoader itself, because Lightning replaces the
