@@ -266,7 +266,7 @@ def test_nothing_is_written_into_a_folder_that_is_anothers(
     name, *arguments = held
     with only_writer(tmp_path / name):
         before = {path.name for path in (tmp_path / name).iterdir()}
-        done = run_python(repository / "train.py", *arguments)
+        done = run_python(repository / "train.py", *NARROW, "trainer=debug", *arguments)
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith(f"Error: {name} is being written by process {os.getpid()} on ")
         assert {path.name for path in (tmp_path / name).iterdir()} == before
@@ -286,7 +286,7 @@ def test_a_received_folder_does_not_have_its_user_write_elsewhere(
     (tmp_path / "mine").mkdir()
     (tmp_path / link).parent.mkdir(parents=True)
     (tmp_path / link).symlink_to(tmp_path / "mine")
-    done = run_python(repository / "train.py", *arguments)
+    done = run_python(repository / "train.py", *NARROW, "trainer=debug", *arguments)
     assert done.returncode == 2, done.stderr
     assert (
         done.stderr.startswith(f"Error: {link} is a link out of its folder") and done.stderr.count("\n") == 1
