@@ -21,6 +21,8 @@ _FULL_ERROR = "HYDRA_FULL_ERROR"
 _NO_CHOICE = re.compile(r"Could not override '(\w+)'\. No match in the defaults list")
 _NO_KEY = re.compile(r"Could not override '([\w.]+)'.* is not in struct")
 _NO_OPTION = re.compile(r"Could not find '([\w/]+)' Available options in '[\w/]+': (.*?) Config search path")
+_GROUP = re.compile(r"^(?P<name>[\w/]+): (?P<choices>\w+(?:, \w+)*)\n", re.MULTILINE)
+_PLAIN = re.compile(r"[\w./:+-]+", re.ASCII)
 _FLAGS_WITH_VALUE = {
     *("-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name"),
     *("-cd", "--config-dir", "-sc", "--shell-completion", "--experimental-rerun", "-i", "--info"),
@@ -85,7 +87,13 @@ def _helped(main: Callable[[], object]) -> None:
         with redirect_stdout(StringIO()) as text:
             main()
     finally:  # Hydra exits after its help
-        print(re.sub(r"\b_\w+, |, _\w+\b", "", text.getvalue()), end="")
+        print(_GROUP.sub(_offered, text.getvalue()), end="")
+
+
+def _offered(group: re.Match[str]) -> str:
+    """The line of a group of choices without those that are none; nothing if none is left."""
+    choices = [choice for choice in group["choices"].split(", ") if not choice.startswith("_")]
+    return f"{group['name']}: {', '.join(choices)}\n" if choices else ""
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
@@ -95,6 +103,14 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
         for before, argument in zip(["", *arguments], arguments, strict=False)
     ]
     return [a for wanted in (False, True) for a, o in zip(arguments, is_override, strict=True) if o is wanted]
+
+
+def quoted(value: str) -> str:
+    """A text as the value of an override: in quotes, where Hydra or OmegaConf would read it otherwise."""
+    if _PLAIN.fullmatch(value):
+        return value
+    escaped = re.sub(r"(\\*)('|\$\{)", r"\1\1\\\2", value)
+    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
 
 
 def _flush() -> None:

@@ -1,6 +1,9 @@
 """Files in folders that may come from somebody else: plain, bounded, and nowhere else than they seem."""
 
 import json
+import os
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,18 @@ def inside(folder: Path, *parts: str) -> Path | None:
             return file
     except (OSError, ValueError, RuntimeError):  # a name that no file can have, a loop of links
         pass
+    return None
+
+
+def link_out(folder: Path, patterns: Sequence[str]) -> Path | None:
+    """A link to a place outside of a folder, with a name of these patterns or anywhere below one."""
+    top = folder.resolve()
+    for place in folder.iterdir():
+        if not any(fnmatchcase(place.name, pattern) for pattern in patterns):
+            continue
+        for path in (place, *place.rglob("*")):
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(top):
+                return path
     return None
 
 

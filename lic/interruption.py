@@ -20,7 +20,11 @@ class Interrupted(BaseException):
 
     def __init__(self, signum: int, message: str = "") -> None:
         self.signum, self.exit_code = signum, 128 + signum
-        super().__init__(" ".join([f"Interrupted by {signal.Signals(signum).name}.", message]).strip())
+        super().__init__(signum, message)  # launchers pickle it, from a job's process to theirs
+
+    def __str__(self) -> str:
+        signum, message = self.args
+        return f"Interrupted by {signal.Signals(signum).name}. {message}".strip()
 
 
 class _State:
@@ -42,7 +46,10 @@ def _on_signal(signum: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def handled() -> Iterator[None]:
-    """Raise `Interrupted` in the block, where the process is told to stop. Only the main thread can."""
+    """Raise `Interrupted` in the block, where the process is told to stop. Only the main thread can.
+
+    It may stand within itself: a launcher's processes begin with a job, not with a command.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -51,7 +58,7 @@ def handled() -> Iterator[None]:
     try:
         yield
     finally:
-        _State.owner = owner
+        _State.owner, _State.deferring, _State.requested = owner, False, None
         for signum, handler in before.items():
             signal.signal(signum, handler)
 
@@ -64,11 +71,11 @@ def defer(wanted: bool) -> None:
     """
     if _State.owner != os.getpid():
         return
-    _State.deferring, _State.requested = wanted, None
+    _State.deferring = wanted
     for signum in _SIGNALS:
         signal.signal(signum, _on_signal)
 
 
 def requested() -> int | None:
-    """The signal that came since `defer`."""
+    """The signal that was put off by `defer`."""
     return _State.requested

@@ -3,33 +3,51 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from lic.errors import UserError
+from lic.foreign import link_out
 
-LOCK_FILE = ".lock"
+LOCK_FILE, HOLDER_FILE = ".lock", ".writer"
+WRITTEN = (
+    *(".hydra", "multirun.yaml", "train.log", "eval.log", "metrics.csv", "wandb", "tensorboard"),
+    *("checkpoints", "streams", "originals", "reconstructions", "classical", "model-*"),
+    *(LOCK_FILE, HOLDER_FILE),
+)
+"""Patterns of what a run writes in its folder, but for files that replace whatever has their name."""
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, patterns: Sequence[str] = WRITTEN) -> Iterator[None]:
     """Hold the folder's lock; the system releases that of a process that died, on whichever host.
 
+    Args:
+        folder: made if there is none.
+        patterns: of the names of what will be written in it.
+
     Raises:
-        UserError: another process holds it; the sentence names its host and number.
+        UserError: another process holds it; the sentence names its host and number. Or the folder, which may
+            be somebody else's, would have it write elsewhere.
     """
     from filelock import FileLock, Timeout  # a tenth of a second that --help need not wait
 
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / LOCK_FILE
-    lock = FileLock(file)
+    if link := link_out(folder, patterns):
+        raise UserError(
+            f"{link} is a link out of its folder, where this command would write; remove it, or give another "
+            "folder (hydra.sweep.dir=… with -m, else hydra.run.dir=…)."
+        )
+    lock = FileLock(folder / LOCK_FILE)
+    file = folder / HOLDER_FILE  # beside the lock, which has a content of its own where there is no flock
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        holder = file.read_text("utf-8", "replace").strip()[:200] or "another process"
+        said = file.read_text("utf-8", "replace") if file.is_file() else ""
+        holder = said.strip()[:200] or "another process"
         raise UserError(
             f"{folder} is being written by {holder}; wait for it, stop it, or give another folder "
             "(hydra.sweep.dir=… with -m, else hydra.run.dir=…)."

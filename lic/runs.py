@@ -10,8 +10,8 @@ import math
 import shlex
 import sys
 import traceback
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from lic import interruption
 from lic.atomic import write_text
-from lic.entry import end, is_main_process, user_message
+from lic.entry import end, is_main_process, quoted, user_message
 from lic.errors import UserError
-from lic.interruption import Interrupted
 from lic.locking import only_writer
 from lic.status import read_status, write_status
 
@@ -52,18 +52,18 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
     What is done is believed only for the same configuration. A folder has one writer at a time.
 
     A single run raises its error. A job of a sweep leaves it in its folder and returns NaN, so that the
-    others go on; `SweepSummary` reports it at the end. A signal ends the whole sweep.
+    others go on; `SweepSummary` reports it at the end. A signal ends the whole sweep. (`SweepSummary` has the
+    lock of a single run, and of a sweep, before Hydra writes there.)
     """
 
     @functools.wraps(main)
     def locked(cfg: DictConfig) -> float:
-        with ExitStack() as lock:
+        with ExitStack() as entered:
+            entered.enter_context(interruption.handled())  # a launcher's process has no handlers yet
             try:
-                if is_main_process():
-                    lock.enter_context(only_writer(run_folder()))
+                if in_sweep() and is_main_process():
+                    entered.enter_context(only_writer(run_folder()))
             except (UserError, OSError) as error:  # nothing is written into a folder that is another's
-                if not in_sweep():
-                    raise
                 _log.error("%s", user_message(error) or error)
                 return math.nan
             return guarded(cfg)
@@ -85,18 +85,18 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
             cost = main(cfg)
             _write_status(folder, config=digest, status="done", cost=cost)
             return cost
-        except Interrupted as stop:
-            _write_status(folder, config=digest, status="interrupted")
-            raise Interrupted(stop.signum, _how_to_continue(folder)) from None
+        except interruption.Interrupted as stop:
+            with _as_far_as_there_is_room():
+                _write_status(folder, config=digest, status="interrupted")
+            said = [_how_it_failed(stop.__cause__)] if stop.__cause__ else []
+            raise interruption.Interrupted(stop.signum, " ".join([*said, _how_to_continue(folder)])) from None
         except BaseException as error:
             message = user_message(error)
             reason = message or f"{type(error).__name__}: {error}"
-            try:
+            with _as_far_as_there_is_room():
                 _write_status(folder, config=digest, status="failed", error=reason)
                 if is_main_process():
                     write_text(folder / ERROR_FILE, message or traceback.format_exc())
-            except OSError as unwritable:  # the disk is full, and that is why we are here
-                _log.error("%s", user_message(unwritable) or unwritable)
             if not sweeping and message:
                 end(message)  # raised, Hydra would print a line of its own before it
             if not sweeping or not isinstance(error, Exception):
@@ -107,6 +107,24 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
     return locked
 
 
+@contextmanager
+def _as_far_as_there_is_room() -> Iterator[None]:
+    """Log what cannot be written where a run ends: the disk may be full, and that be why it ends."""
+    try:
+        yield
+    except OSError as unwritable:
+        _log.error("%s", user_message(unwritable) or unwritable)
+
+
+def _how_it_failed(error: BaseException) -> str:
+    """What happened between a signal and the end of the step."""
+    message = user_message(error)
+    if message is None:
+        _log.error("Failed after the signal:", exc_info=error)
+        message = f"{type(error).__name__}: {error}."
+    return f"It failed before it could save its state: {message}"
+
+
 def _how_to_continue(folder: Path) -> str:
     if in_sweep():
         return "The same command continues the sweep."
@@ -115,7 +133,8 @@ def _how_to_continue(folder: Path) -> str:
     module = sys.modules["__main__"].__spec__  # None where a file was run
     program = ["lic", module.name.rpartition(".")[2]] if module else ["python", sys.argv[0]]
     given = [a for a in sys.argv[1:] if not a.startswith(("hydra.run.dir=", "ckpt_path="))]
-    return "To continue: " + shlex.join([*program, *given, f"hydra.run.dir={folder}", "ckpt_path=last"])
+    here = f"hydra.run.dir={quoted(str(folder))}"
+    return "To continue: " + shlex.join([*program, *given, here, "ckpt_path=last"])
 
 
 def _write_status(folder: Path, **content: Any) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError
 
 from lic import entry, train
@@ -207,6 +209,22 @@ def test_commands_that_cannot_be_are_one_sentence(
         train.run()
     error = capsys.readouterr().err
     assert stop.value.code == 2 and sentence in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["/runs/a-1.5", "/a,b=1", "/run (1)", "/[x]{y}", "/it's", "/#1", "/Höhe", "/a\\b", "/a\\'b", "/end\\",
+     "/'\\", "/$HOME ${x}", "/\\${x}", "/~*?", "/a b\tc"],
+)  # fmt: skip
+def test_a_quoted_value_is_read_as_it_was(folder: str) -> None:
+    (override,) = OverridesParser.create().parse_overrides([f"hydra.run.dir={entry.quoted(folder)}"])
+    assert OmegaConf.create({"value": override.value()}).value == folder
+
+
+def test_help_offers_nothing_that_is_no_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "model:\n  _target_: _x\n\nalone: _base\ndata/a: _base, b, _c, d_e\nlast: a, _base\nseed: 0\n"
+    entry._helped(lambda: print(said, end=""))
+    assert capsys.readouterr().out == "model:\n  _target_: _x\n\ndata/a: b, d_e\nlast: a\nseed: 0\n"
 
 
 def test_help_offers_no_base_files(

@@ -62,6 +62,11 @@ def test_trainings_of_cai_2019(name: str) -> None:
         assert without.model == {**config.model, "pixel_unshuffle": 1}
 
 
+def test_the_schedule_of_cheng_2019_is_that_of_the_papers() -> None:
+    assert _config("experiment=cheng2019/section3_schedule").trainer == _config("trainer=paper").trainer
+    assert _config("experiment=cheng2019/section3_schedule", "trainer=debug").trainer.max_steps == 4
+
+
 def test_choices_of_the_command_line_win() -> None:
     config = _config("experiment=cai2019/fig1", "model=slowdic", "lambda=0.002", "trainer=demo")
     assert (config.model.name, config["lambda"], config.trainer.max_steps) == ("slowdic", 0.002, 300)

@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import SoftFileLock
 
 from lic.errors import UserError
-from lic.locking import in_turn, only_writer
+from lic.evaluation.evaluate import CLASSICAL, STREAMS
+from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS
+from lic.locking import HOLDER_FILE, WRITTEN, in_turn, only_writer
+from lic.store.checkpoint import CHECKPOINTS
+from lic.training.logs import METRICS_FILE
 
 HOLD = """
 import sys, time
@@ -48,7 +53,7 @@ def test_a_dead_writers_folder_is_taken_over(holder: subprocess.Popen[str], tmp_
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with only_writer(tmp_path / "run"):
-        assert f"process {os.getpid()} " in (tmp_path / "run" / ".lock").read_text()
+        assert f"process {os.getpid()} " in (tmp_path / "run" / HOLDER_FILE).read_text()
 
 
 def test_a_folder_can_be_written_again(tmp_path: Path) -> None:
@@ -78,3 +83,52 @@ def test_work_that_all_may_do_waits_and_says_so(tmp_path: Path, caplog: pytest.L
     thread.join(10)
     assert order == ["first", "second"]
     assert f"Another process decodes; waiting for it ({file})." in caplog.text
+
+
+def test_the_lock_of_a_system_without_flock_keeps_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There, the lock is a file that says who made it, and others look whether that process lives."""
+    monkeypatch.setattr("filelock.FileLock", SoftFileLock)
+    with only_writer(tmp_path):
+        assert (tmp_path / ".lock").read_text().splitlines()[0] == str(os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("checkpoints", ""),
+        ("streams", "no such folder"),
+        ("classical/photos", ""),
+        ("train.log", "no such file"),
+        (".hydra/config.yaml", "file"),
+        ("model-1/streams", ""),
+    ],
+)
+def test_nothing_is_written_through_a_strangers_link(tmp_path: Path, link: str, target: str) -> None:
+    (tmp_path / "file").write_text("precious")
+    place = tmp_path / "received" / link
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / target)
+    refusal = pytest.raises(UserError, match=f"{link} is a link out of its folder")
+    with refusal, only_writer(tmp_path / "received"):
+        pass
+    assert not (tmp_path / "received" / ".lock").exists()
+
+
+def test_other_links_stay(tmp_path: Path) -> None:
+    """W&B makes some within its folder, and a run may lie beside anything."""
+    run = tmp_path / "run"
+    (run / "wandb" / "run-1").mkdir(parents=True)
+    (run / "wandb" / "latest-run").symlink_to("run-1")
+    (run / "wandb" / "loop").symlink_to("loop")
+    (run / "data").symlink_to("/usr")
+    (tmp_path / "alias").symlink_to(run)
+    with only_writer(tmp_path / "alias"):
+        pass
+    with pytest.raises(UserError, match="data is a link"), only_writer(run, ["*"]):
+        pass
+
+
+def test_all_that_a_run_writes_is_looked_at() -> None:
+    assert {CHECKPOINTS, STREAMS, CLASSICAL, ORIGINALS, RECONSTRUCTIONS, METRICS_FILE} < set(WRITTEN)

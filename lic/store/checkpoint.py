@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from lic.errors import UserError, naming_file
+from lic.foreign import inside
 from lic.models import CompressionModel, describe_model, net_weights
 from lic.store.description import Description, model_options
 from lic.store.objective import Objective
@@ -34,7 +35,7 @@ def find_model(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "
     if not given.exists():
         raise UserError(f"{given} does not exist; give the folder of a run, a checkpoint or a model file.")
     for name in names:
-        if (candidate := given / CHECKPOINTS / f"{name}.ckpt").is_file():
+        if candidate := inside(given, CHECKPOINTS, f"{name}.ckpt"):
             return candidate
     runs = sorted(p.parent.parent.name for p in given.glob(f"*/{CHECKPOINTS}/{names[0]}.ckpt"))
     hint = f"give one of its runs: {', '.join(runs)}" if runs else "give the folder of a run that has one"

@@ -1,7 +1,9 @@
 """What happens around the jobs of a sweep: its lock before them, its results and failures after them."""
 
 import logging
+import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,36 +11,50 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from lic.entry import end, user_message
+from lic.entry import end, is_main_process, user_message
 from lic.errors import UserError, visible
-from lic.locking import only_writer
+from lic.locking import WRITTEN, only_writer
 from lic.status import STATUS_FILE, read_status
 
-_sweeps_lock = ExitStack()  # not kept by the callback: launchers pickle it
+_lock = ExitStack()  # not kept by the callback: launchers pickle it
 
 _log = logging.getLogger(__name__)
 
 
+def _keep_locked(folder: Path, written: Sequence[str] = WRITTEN) -> None:
+    _lock.close()  # an earlier command of this process may have left without a word
+    try:
+        _lock.enter_context(only_writer(folder, written))
+    except (UserError, OSError) as error:  # Hydra would turn it into a warning
+        end(user_message(error) or str(error))
+
+
 class SweepSummary(Callback):
-    """Before the first job: the sweep's lock, or exit with 2 where the same sweep runs already.
+    """Before Hydra writes: the lock of the run or of the sweep, or exit with 2 where another process has it.
 
     After the last one: ``rd.csv``, ``report.html``, a W&B run of the sweep, and the failures by name. Exits
     with 3 if a job failed.
     """
 
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra in each process of a single run."""
+        if is_main_process():
+            _keep_locked(Path(config.hydra.run.dir))
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra in the process that starts the sweep, which keeps the lock to its end."""
-        try:
-            _sweeps_lock.enter_context(only_writer(Path(config.hydra.sweep.dir)))
-        except (UserError, OSError) as error:  # Hydra would turn it into a warning
-            end(user_message(error) or str(error))
+        _keep_locked(Path(config.hydra.sweep.dir), ["*"])  # jobs have any name
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra after a single run."""
+        _lock.close()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra in the process that started the sweep."""
         try:
             self._summarize(config)
         finally:
-            _sweeps_lock.close()
+            _lock.close()
 
     def _summarize(self, config: DictConfig) -> None:
         from lic.report.summary import summarize  # Hydra composes without torch
@@ -51,7 +67,8 @@ class SweepSummary(Callback):
                 summarize(folder, OmegaConf.select(config, "logger.wandb.project"))
         except Exception:  # Hydra would turn it into a warning
             _log.exception(
-                "The jobs are done, but their summary failed; `lic report %s` tries again.", folder
+                "The jobs are done, but their summary failed; `lic report %s` tries again.",
+                shlex.quote(str(folder)),
             )
             sys.exit(1)
         failed = {

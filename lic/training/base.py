@@ -17,6 +17,7 @@ from lic.entropy import tables, update_tables
 from lic.errors import UserError
 from lic.models import net_weights
 from lic.store.objective import Objective
+from lic.training.checkpoints import kept_checkpoint
 
 
 class TrainingDivergedError(UserError):
@@ -96,7 +97,7 @@ class Training(LightningModule, ABC):
             )
 
     def _kept(self) -> str:
-        file = getattr(self.trainer.checkpoint_callback, "kept", None)
+        file = kept_checkpoint(self.trainer)
         return f"The last good checkpoint is kept in {file}" if file else "No checkpoint was saved yet"
 
 

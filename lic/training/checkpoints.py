@@ -3,19 +3,22 @@
 import io
 import math
 import os
-import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 
 from lic import interruption
 from lic.atomic import write_bytes
+
+if TYPE_CHECKING:  # which asks this module what is kept
+    from lic.training.base import Training
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -38,7 +41,8 @@ class Checkpoints(Checkpoint):
     """Saves the best state by validation, and the last one: after each validation, and by the clock.
 
     It also ends the training when the process is told to stop (`lic.interruption`): between two steps, after
-    saving. A validation belongs to the step before it.
+    saving, or in a validation, which may be long. The state is therefore saved before the step that a
+    validation follows; a continued run takes this step again, to the same weights, and validates them.
 
     Why not Lightning's ``ModelCheckpoint``: it writes ``last.ckpt`` only where it writes a better best one,
     and with a second one for the last state neither would know of accumulated batches.
@@ -52,14 +56,9 @@ class Checkpoints(Checkpoint):
     def __init__(self, folder: Path, *, minutes: float = 10, monitor: str = "val/rd_cost") -> None:
         self.folder, self.minutes, self.monitor = folder, minutes, monitor
         self.best_cost: float | None = None
-        self._cost: float | None = None
+        self.saved: Path | None = None
+        self._cost: float | None = None  # of the state as it is
         self._saved_step, self._clock = 0, math.inf
-
-    @property
-    def kept(self) -> Path | None:
-        """The newest checkpoint of the run, if there is one."""
-        file = self.folder / "last.ckpt"
-        return file if file.is_file() else None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let the trainer write whole files."""
@@ -78,17 +77,30 @@ class Checkpoints(Checkpoint):
         Raises:
             Interrupted: the process is to stop.
         """
-        if batch_idx % trainer.accumulate_grad_batches:
+        step = cast("Training", pl_module).batches_per_step
+        if batch_idx % step:
             return
-        stop = interruption.requested()
         late = trainer.is_global_zero and time.monotonic() - self._clock > 60 * self.minutes
-        agreed = trainer.strategy.reduce_boolean_decision  # what one process knows, all must do
-        if not agreed(stop is not None or late, all=False):
-            return
-        if trainer.global_step != self._saved_step:
+        stop, wanted = _agreed(trainer, interruption.requested() or 0, late)
+        if (stop or wanted or _validation_follows(trainer, batch_idx + step)) and self._unsaved_steps(
+            trainer
+        ):
             self._save(trainer, "last")
-        if agreed(stop is not None, all=False):
-            raise interruption.Interrupted(stop or signal.SIGTERM)
+        if stop:
+            raise interruption.Interrupted(stop)
+        self._cost = None
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, *args: Any
+    ) -> None:
+        """End a validation if the process is to stop, unless more than the step before it would be lost.
+
+        Raises:
+            Interrupted: the process is to stop.
+        """
+        (stop,) = _agreed(trainer, interruption.requested() or 0)
+        if stop and self._unsaved_steps(trainer) <= 1:
+            raise interruption.Interrupted(stop)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the last state, and before it the best one if this is it."""
@@ -96,23 +108,31 @@ class Checkpoints(Checkpoint):
             return
         cost = trainer.callback_metrics[self.monitor].item()
         self._cost = cost
-        if self.best_cost is None or cost < self.best_cost or math.isnan(self.best_cost):
+        best = self.best_cost is None or cost < self.best_cost or math.isnan(self.best_cost)
+        if best and cast("Training", pl_module).in_last_phase:
             self.best_cost = cost
             self._save(trainer, "best")
         self._save(trainer, "last")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Signals end what follows at once."""
-        interruption.defer(False)
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """As `on_train_end`. What fails after a signal fails because of it: others got the signal, too.
+        """Signals end what follows at once, and so does one that came in the last step or validation.
 
         Raises:
             Interrupted: there was one.
         """
-        stop = interruption.requested()
         interruption.defer(False)
+        (stop,) = _agreed(trainer, interruption.requested() or 0)
+        if stop:
+            raise interruption.Interrupted(stop)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """As `on_train_end`: what fails after a signal may fail because of it, since others got it, too.
+
+        Raises:
+            Interrupted: there was one; its cause is the exception.
+        """
+        interruption.defer(False)
+        stop = interruption.requested()
         if stop is not None and not isinstance(exception, interruption.Interrupted):
             raise interruption.Interrupted(stop) from exception
 
@@ -127,7 +147,7 @@ class Checkpoints(Checkpoint):
             counts["ready"] = counts["started"]
 
     def state_dict(self) -> dict[str, Any]:
-        """The costs, plain numbers."""
+        """The costs, plain numbers; that of this state only if it has been validated."""
         return {"best_cost": self.best_cost, "cost": self._cost}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -138,4 +158,27 @@ class Checkpoints(Checkpoint):
     def _save(self, trainer: Trainer, name: str) -> None:
         trainer.save_checkpoint(self.folder / f"{name}.ckpt")
         if name == "last":
+            self.saved = self.folder / "last.ckpt"
             self._saved_step, self._clock = trainer.global_step, time.monotonic()
+
+    def _unsaved_steps(self, trainer: Trainer) -> int:
+        return trainer.global_step - self._saved_step
+
+
+def kept_checkpoint(trainer: Trainer) -> Path | str | None:
+    """The newest checkpoint that this fit has saved, or the one that it has begun with."""
+    saved = [callback.saved for callback in trainer.callbacks if isinstance(callback, Checkpoints)]  # type: ignore[attr-defined]
+    return next(filter(None, saved), trainer.ckpt_path)
+
+
+def _agreed(trainer: Trainer, *numbers: int) -> list[int]:
+    """The largest of each over all processes: what one knows, all must do."""
+    if trainer.world_size == 1:  # a GPU need not be waited for in every step
+        return list(numbers)
+    own = torch.tensor(numbers, device=trainer.strategy.root_device)
+    return cast(Tensor, trainer.strategy.reduce(own, reduce_op="max")).tolist()
+
+
+def _validation_follows(trainer: Trainer, after: int) -> bool:
+    """Whether the step that ends with so many batches is followed by a validation, as the last one is."""
+    return not after % cast(int, trainer.val_check_batch) or trainer.global_step + 1 == trainer.max_steps

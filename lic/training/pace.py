@@ -6,8 +6,7 @@ import time
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from lic.data.loading import Batch
-from lic.data.module import ImageData
+from lic.data.loading import Endless
 from lic.training.base import Training
 
 _ENOUGH = 2.0  # seconds; a faster first pass is mostly warming up, and a second one is timed
@@ -16,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class Pace(Callback):
-    """Takes a step that changes nothing and says what the whole training will take at this pace."""
+    """Takes the first step, which changes nothing yet, and says what all will take at this pace."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log one line; in the first process alone, as a step of one's own needs no other."""
@@ -37,16 +36,19 @@ class Pace(Callback):
         )
 
     def _step(self, trainer: Trainer, module: LightningModule) -> float:
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, ImageData) and isinstance(module, Training)
-        shape = (data.batch_size, data.channels, data.patch_size, data.patch_size)
-        batch = Batch(torch.full(shape, 128, dtype=torch.uint8, device=module.device), 0)
+        """Seconds of a batch, from its patches to its gradient; workers make patches meanwhile."""
+        loader = trainer.train_dataloader
+        assert isinstance(loader, Endless) and isinstance(module, Training)
         start = time.perf_counter()
+        batch = loader.batches[loader.first()]  # made here: workers would have to start for it
+        made = time.perf_counter()
+        batch = trainer.strategy.batch_to_device(batch)
         with trainer.precision_plugin.train_step_context():
             module.rehearse(batch)
-        if module.device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
+        if torch.accelerator.is_available():
+            torch.accelerator.synchronize()
+        making, computing = made - start, time.perf_counter() - made
+        return max(making / loader.num_workers, computing) if loader.num_workers else making + computing
 
 
 def duration(seconds: float) -> str:

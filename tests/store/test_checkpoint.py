@@ -113,6 +113,15 @@ def test_best_comes_before_last_and_a_file_is_taken_as_it_is(tmp_path: Path) -> 
     assert find_model(folder / "last.ckpt") == folder / "last.ckpt"
 
 
+def test_a_received_run_is_not_left_through_its_links(tmp_path: Path) -> None:
+    (tmp_path / "mine" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "mine" / "checkpoints" / "best.ckpt").touch()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").symlink_to(tmp_path / "mine" / "checkpoints")
+    with pytest.raises(UserError, match=r"no checkpoints/best\.ckpt"):
+        find_model(tmp_path / "run")
+
+
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere does not exist; give the folder of a run"):
         find_model(tmp_path / "nowhere")

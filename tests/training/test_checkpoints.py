@@ -116,6 +116,128 @@ def test_a_second_signal_stops_at_once(make_codec: Any, fit: Any, tmp_path: Path
     assert not (tmp_path / "checkpoints").exists()
 
 
+class SignalInValidation(Callback):
+    """Tells the process to stop before the only image of a validation, or after it; counts the images."""
+
+    def __init__(self, validation: int, *, after: bool = False) -> None:
+        self.validation, self.after, self.images = validation, after, 0
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.images == self.validation - 1 and not self.after:
+            signal.raise_signal(signal.SIGINT)
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *args: Any
+    ) -> None:
+        self.images += 1
+        if self.images == self.validation and self.after:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+@pytest.mark.parametrize("ema", [None, 0.9])
+@pytest.mark.parametrize("validation", [1, 2])
+def test_a_signal_ends_a_validation_and_the_run_goes_on_to_the_same_weights(
+    make_codec: Any, fit: Any, tmp_path: Path, accumulated: int, ema: float | None, validation: int
+) -> None:
+    """The second one is that after the last step, which Lightning would not repeat."""
+
+    def train(folder: Path, *callbacks: Callback, ckpt_path: str | None = None) -> dict[str, Any]:
+        fit(
+            make_codec(),
+            folder,
+            *callbacks,
+            ema=ema,
+            ckpt_path=ckpt_path,
+            max_steps=4,
+            val_check_interval=2 * accumulated,
+            accumulate_grad_batches=accumulated,
+        )
+        return read_checkpoint(folder / "checkpoints" / "last.ckpt")
+
+    whole, stopping = train(tmp_path / "whole"), SignalInValidation(validation)
+    with interruption.handled(), pytest.raises(Interrupted) as stop:
+        train(tmp_path / "parts", stopping)
+    assert stop.value.exit_code == 130
+    assert stopping.images == validation - 1, "the rest need not be waited for"
+    assert step_of(tmp_path / "parts", "last") == 2 * validation - 1
+    resumed = train(tmp_path / "parts", ckpt_path=str(tmp_path / "parts" / "checkpoints" / "last.ckpt"))
+    assert all(torch.equal(resumed["state_dict"][k], value) for k, value in whole["state_dict"].items())
+    states = [checkpoint["callbacks"]["Checkpoints"] for checkpoint in (whole, resumed)]
+    assert states[0] == states[1], "validated at the same steps"
+
+
+def test_a_signal_in_the_last_image_of_the_last_validation_is_not_lost(
+    make_codec: Any, fit: Any, tmp_path: Path
+) -> None:
+    with interruption.handled():
+        with pytest.raises(Interrupted) as stop:
+            fit(make_codec(), tmp_path, SignalInValidation(2, after=True), max_steps=4)
+        assert stop.value.exit_code == 130
+    assert interruption.requested() is None, "what comes next in the process knows nothing of it"
+    assert step_of(tmp_path, "last") == 4, "all has been done and saved"
+
+
+def test_a_validation_that_nobody_foresaw_is_finished_and_saved(
+    make_codec: Any, fit: Any, tmp_path: Path
+) -> None:
+    """As a timer's, which ends the training."""
+
+    class Stop(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+            trainer.should_stop = trainer.global_step == 2
+
+    stopping = SignalInValidation(1)
+    with interruption.handled(), pytest.raises(Interrupted):
+        fit(make_codec(), tmp_path, Stop(), stopping, val_check_interval=4)
+    assert stopping.images == 1 and step_of(tmp_path, "last") == 2
+
+
+def test_all_processes_end_with_the_signal_that_one_got(make_codec: Any, fit: Any, tmp_path: Path) -> None:
+    class Other(Callback):
+        """A second process, which gets SIGINT before the third step."""
+
+        def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            def reduce(own: torch.Tensor, group: Any = None, reduce_op: Any = "mean") -> torch.Tensor:
+                other = torch.zeros_like(own).flatten()
+                other[0] = signal.SIGINT if trainer.global_step == 2 else 0
+                return own + other.view_as(own) if reduce_op == "sum" else own.maximum(other.view_as(own))
+
+            trainer.strategy.reduce = reduce  # type: ignore[method-assign, assignment]
+
+    with interruption.handled(), pytest.raises(Interrupted) as stop:
+        fit(make_codec(), tmp_path, first=Other(), val_check_interval=4)
+    assert stop.value.exit_code == 130 and step_of(tmp_path, "last") == 2
+
+
+def test_what_fails_after_a_signal_is_told_beside_it(make_codec: Any, fit: Any, tmp_path: Path) -> None:
+    class Fails(Callback):
+        def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Any) -> None:
+            signal.raise_signal(signal.SIGTERM)
+            raise ZeroDivisionError
+
+    with interruption.handled(), pytest.raises(Interrupted) as stop:
+        fit(make_codec(), tmp_path, Fails())
+    assert isinstance(stop.value.__cause__, ZeroDivisionError)
+
+
+def test_a_cost_is_kept_with_the_state_that_it_was_measured_on(
+    make_codec: Any, fit: Any, tmp_path: Path
+) -> None:
+    costs: dict[int, float | None] = {}
+
+    class Costs(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+            checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+            if checkpoint.exists():
+                saved = read_checkpoint(checkpoint)
+                costs[saved["global_step"]] = saved["callbacks"]["Checkpoints"]["cost"]
+
+    fit(make_codec(), tmp_path, Costs(), minutes=1e-9, max_steps=6, val_check_interval=2)
+    assert [step for step, cost in costs.items() if cost is None] == [1, 3, 5]
+    assert sorted(costs) == [1, 2, 3, 4, 5]
+
+
 def test_halves_of_an_accumulated_batch_have_noise_of_their_own(
     make_codec: Any, fit: Any, tmp_path: Path
 ) -> None:

@@ -1,11 +1,16 @@
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins import Precision
 
+from lic.data import DeadLeaves, ImageData
+from lic.data.loading import Batch
+from lic.training import pace
 from lic.training.pace import duration
 
 
@@ -37,8 +42,61 @@ def test_a_line_says_how_long_it_takes_and_changes_nothing(
                 before.update({k: v.clone() for k, v in pl_module.state_dict().items()})
                 assert re.search(r"Training: 2 steps of about [\d.e-]+ s, less than a minute", caplog.text)
 
-    codec = make_codec()
+    codec, timed = make_codec(), list[Batch]()
+    loss = codec.loss
+
+    def watched(batch: Batch) -> Any:
+        timed.append(batch)
+        return loss(batch)
+
+    codec.loss = watched
     weights = {k: v.clone() for k, v in codec.state_dict().items()}
     with caplog.at_level("INFO", "lic.training.pace"):
         fit(codec, tmp_path, First(), max_steps=2)
     assert before and all(torch.equal(weights[name], value) for name, value in before.items())
+    assert len(timed) == 4 and [batch.number for batch in timed] == [0, 0, 0, 1]
+    assert torch.equal(timed[0].patches, timed[2].patches), "a batch like those of the training"
+
+
+@pytest.mark.parametrize(("workers", "seconds"), [(0, "3"), (1, "2"), (2, "1"), (4, "1")])
+def test_the_pace_includes_the_data_and_waits_for_the_device(
+    make_codec: Any,
+    fit: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    workers: int,
+    seconds: str,
+) -> None:
+    """Patches of a batch take 2 s, and the device, which works beside the process, takes 1 s for a step."""
+    now = 0.0
+
+    def passing(took: float) -> Any:
+        def wait(*args: Any) -> None:
+            nonlocal now
+            now += took
+
+        return wait
+
+    class Slow(DeadLeaves):
+        def patches(self, *args: Any) -> Any:
+            passing(2)()
+            return super().patches(*args)
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "synchronize", passing(1))
+    codec = make_codec()
+    data = ImageData(train=Slow(), valid=DeadLeaves(1, 64), batch_size=2, patch_size=64, num_workers=workers)
+    trainer = SimpleNamespace(
+        is_global_zero=True,
+        max_steps=10,
+        global_step=0,
+        accumulate_grad_batches=1,
+        train_dataloader=data.train_dataloader(),
+        strategy=SimpleNamespace(batch_to_device=lambda batch: batch),
+        precision_plugin=Precision(),
+    )
+    with caplog.at_level("INFO", "lic.training.pace"):
+        pace.Pace().on_train_start(trainer, codec)  # type: ignore[arg-type]
+    assert f"10 steps of about {seconds} s" in caplog.text
