@@ -131,9 +131,9 @@ _RUNS = {
 }
 _SETS = {
     **{f"kodak/kodim{number}.png": (512, 384) for number in ("09", "15")},
-    **{f"coco/{part}2017/{i}.jpg": (300, 260) for part in ("train", "val") for i in range(3)},
-    **{f"clic/{part}/{i}.png": (300, 260) for part in ("train", "valid", "test") for i in range(2)},
-    **{f"{part}/{i}.png": (300, 260) for part in "abc" for i in range(2)},
+    **{f"coco/{part}2017/photo.jpg": (300, 260) for part in ("train", "val")},
+    **{f"clic/{part}/photo.png": (300, 260) for part in ("train", "valid", "test")},
+    **{f"{part}/photo.png": (300, 260) for part in "abc"},
 }
 _PHOTOS = ("photo.png", "photo.jpg", "a.png", "b.jpg", "photos/one.png", "photos/sub/two.png")
 
