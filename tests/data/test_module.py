@@ -285,6 +285,9 @@ def test_a_bare_root_is_split(photos: Path, caplog: pytest.LogCaptureFixture) ->
 )
 def test_a_test_set_is_called_as_its_folder(photos: Path, root: str, test: str, name: str) -> None:
     """Also where another folder than the root's own is meant."""
+    for folder in ("photos/a", "photos/train", "photos/valid", "valid"):
+        (photos.parent / folder).mkdir(exist_ok=True)
+        write_png(photos.parent / folder / "a.png", np.zeros((4, 4, 3), np.uint8))
     assert ImageData(root=str(photos.parent / root), train=DeadLeaves(), test=test).test_name == name
     assert ImageData(train=DeadLeaves(), test=f"{photos}/train/../{test}").test_name not in ("..", "")
 

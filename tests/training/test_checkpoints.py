@@ -204,6 +204,7 @@ def test_all_processes_end_with_the_signal_that_one_got(make_codec: Any, fit: An
                 return own + other.view_as(own) if reduce_op == "sum" else own.maximum(other.view_as(own))
 
             trainer.strategy.reduce = reduce  # type: ignore[method-assign, assignment]
+            trainer.strategy.world_size = 2  # type: ignore[attr-defined]
 
     with interruption.handled(), pytest.raises(Interrupted) as stop:
         fit(make_codec(), tmp_path, first=Other(), val_check_interval=4)

@@ -92,11 +92,11 @@ def test_the_pace_includes_the_data_and_waits_for_the_device(
         is_global_zero=True,
         max_steps=10,
         global_step=0,
-        accumulate_grad_batches=1,
         train_dataloader=data.train_dataloader(),
         strategy=SimpleNamespace(batch_to_device=lambda batch: batch),
         precision_plugin=Precision(),
     )
+    monkeypatch.setattr(type(codec), "batches_per_step", 1)
     with caplog.at_level("INFO", "lic.training.pace"):
         pace.Pace().on_train_start(trainer, codec)  # type: ignore[arg-type]
     assert f"10 steps of about {seconds} s" in caplog.text
