@@ -138,9 +138,9 @@ def _put(folder: Path, place: Path, aside: Path) -> None:
 def _table(models: Sequence[str], mixture: "Mixture") -> "Table":
     from lic.console import plain_table
     from lic.evaluation.points import headings, number
-    from lic.metrics.measures import MEASURES, averages
+    from lic.metrics.measures import all_measures, averages
 
-    shown = averages(measure for measure in MEASURES.values() if measure.caption)
+    shown = averages(measure for measure in all_measures().values() if measure.caption)
     view = plain_table(f"Rate control to {mixture.target_bpp:g} bpp, and each model alone")
     view.add_column("model", overflow="fold")
     for heading in ("chosen", "bpp", *headings(shown)):

@@ -14,7 +14,7 @@ from lic.data import ImageSet
 from lic.errors import UserError
 from lic.evaluation.evaluate import STREAMS, evaluate
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
-from lic.metrics.measures import MEASURES, Measure, averages, measure_called
+from lic.metrics.measures import Measure, all_measures, averages, measure_called
 from lic.rate_control.choice import budget, choose
 
 
@@ -24,7 +24,7 @@ class Mixture:
 
     ``alone`` is each model on all images; ``result`` holds, of each image, the row of the model
     ``models[image]``, such that the files of all together keep to ``target_bpp`` and the mean of
-    ``metric``, a key of `MEASURES`, is best.
+    ``metric``, a key of `all_measures`, is best.
     """
 
     target_bpp: float
@@ -62,7 +62,7 @@ class Mixture:
                     "bytes": row.bytes,
                     "bpp": row.bpp,
                 }
-                | {name: row.measure(name) for name in MEASURES}
+                | {name: row.measure(name) for name in all_measures()}
                 for model, row in zip(self.models, self.result.rows, strict=True)
             ],
         }
@@ -125,7 +125,7 @@ def mix(results: Sequence[Result], target_bpp: float, metric: str) -> Mixture:
     Args:
         results: each model alone, on the same images.
         target_bpp: bits of all files together over pixels of all images together, at most.
-        metric: the measure whose mean is to be best, a key of `MEASURES`.
+        metric: the measure whose mean is to be best, a key of `all_measures`.
 
     Raises:
         UserError: the smallest files exceed the target.

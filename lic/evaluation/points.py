@@ -18,7 +18,7 @@ from lic.console import plain_table
 from lic.errors import UserError
 from lic.evaluation.result import RESULT_FILE, Result, Row
 from lic.metrics.bd_rate import bd_rate, common_quality
-from lic.metrics.measures import MEASURES, Measure, averages, axes
+from lic.metrics.measures import Measure, all_measures, averages, axes
 from lic.status import STATUS_FILE, read_status
 
 ANCHOR = "jpeg"
@@ -215,7 +215,7 @@ def all_keys(tables: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def table(points: Iterable[Point]) -> Table:
     """The points as a small table for the console, a section per curve."""
-    shown = averages(measure for measure in MEASURES.values() if measure.table)
+    shown = averages(measure for measure in all_measures().values() if measure.table)
     view = plain_table("Means over images")
     view.add_column("curve", overflow="fold")
     view.add_column("setting", no_wrap=True)

@@ -12,7 +12,7 @@ from lic.atomic import write_text
 from lic.codecs.base import CodecInfo
 from lic.errors import UserError
 from lic.foreign import inside, read_json
-from lic.metrics.measures import MEASURES
+from lic.metrics.measures import all_measures
 
 __all__ = [
     "ORIGINALS",
@@ -111,7 +111,7 @@ class Result:
         means = {name: _mean([getattr(row, name) for row in self.rows]) for name in _NUMBERS}
         means["bpp_pooled"] = self._pooled_bpp()
         pixels = [row.width * row.height for row in self.rows]
-        for name, measure in MEASURES.items():
+        for name, measure in all_measures().items():
             values = [row.measure(name) for row in self.rows]
             means[name] = _mean(values)
             if measure.pooled:
@@ -206,7 +206,7 @@ def _check(name: str, value: Any, kind: Any) -> None:
     if isinstance(value, str) and len(value) > _LONGEST_TEXT:
         raise ValueError(f"{name} is too long")
     undefined = kind is float and (math.isnan(value) or value == math.inf)
-    lowest = max(MEASURES[name].lowest, -_LARGEST_NUMBER) if name in MEASURES else -1
+    lowest = max(all_measures()[name].lowest, -_LARGEST_NUMBER) if name in all_measures() else -1
     if isinstance(value, int | float) and not (undefined or lowest <= value <= _LARGEST_NUMBER):
         raise ValueError(f"{name} is out of range")
 

@@ -1,15 +1,17 @@
 """What is measured of a decoded image: every measure is declared once, and all that shows measures follows.
 
 Rows and means of ``test.json``, columns of ``rd.csv`` and of tables, curves and captions of reports, W&B's
-tables and the choices of rate control are made of `MEASURES`.
+tables and the choices of rate control are made of `all_measures`.
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from torch import Tensor
 
+from lic import plugins
 from lic.errors import UserError
 from lic.metrics.quality import MS_SSIM_MIN_SIDE, SSIM_MIN_SIDE, ms_ssim, ms_ssim_db, psnr, ssim
 
@@ -86,6 +88,19 @@ MEASURES: dict[str, Measure] = {measure.name: measure for measure in _DECLARED}
 """By name, in the order in which they are shown; a derived one after its base. `register` adds others."""
 
 
+def all_measures() -> dict[str, Measure]:
+    """`MEASURES`, with those that installed packages offer as entry points of ``lic.measures``."""
+    _find_installed()
+    return MEASURES
+
+
+@cache
+def _find_installed() -> None:
+    """When a measure is first asked for, not on import: these packages import what stands above."""
+    for name in plugins.names("lic.measures"):
+        register(plugins.load("lic.measures", name))
+
+
 def register(measure: Measure) -> None:
     """Add a measure, as packages beside lic do.
 
@@ -109,15 +124,15 @@ def measure_called(name: str) -> Measure:
     Raises:
         UserError: there is none.
     """
-    if name not in MEASURES:
-        raise UserError(f"There is no measure {name!r}; choose one of {', '.join(MEASURES)}.")
-    return MEASURES[name]
+    if name not in all_measures():
+        raise UserError(f"There is no measure {name!r}; choose one of {', '.join(all_measures())}.")
+    return all_measures()[name]
 
 
 def measure_images(x: Tensor, y: Tensor) -> dict[str, Tensor]:
     """All measures of two uint8 batches ``[N, C, H, W]`` of equal shape, each ``[N]``, by name."""
     values: dict[str, Tensor] = {}
-    for declared in MEASURES.values():
+    for declared in all_measures().values():
         inputs = (x, y) if declared.of is None else (values[declared.of],)
         values[declared.name] = declared.function(*inputs)
     return values
@@ -125,10 +140,10 @@ def measure_images(x: Tensor, y: Tensor) -> dict[str, Tensor]:
 
 def axes() -> list[Measure]:
     """What is drawn against the rate."""
-    return [declared for declared in MEASURES.values() if declared.axis]
+    return [declared for declared in all_measures().values() if declared.axis]
 
 
 def averages(measures: Iterable[Measure] | None = None) -> dict[str, Measure]:
     """The averages of measures, of all by default: names, and the measures that they are of."""
-    chosen = MEASURES.values() if measures is None else measures
+    chosen = all_measures().values() if measures is None else measures
     return {name: declared for declared in chosen for name in declared.averages}

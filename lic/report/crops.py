@@ -17,7 +17,7 @@ from lic.data import Pixels, read_image, to_pil
 from lic.errors import UserError
 from lic.evaluation.points import Point, number, quality
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Row, kept_picture
-from lic.metrics.measures import MEASURES
+from lic.metrics.measures import all_measures
 
 SIDE = 256
 """Pixels of a default crop, and about those of an enlarged one."""
@@ -176,7 +176,9 @@ def _original(shown: Sequence[Kept]) -> Pixels:
 
 
 def _numbers(kept: Kept) -> tuple[str, ...]:
-    qualities = ", ".join(quality(kept.row, measure) for measure in MEASURES.values() if measure.caption)
+    qualities = ", ".join(
+        quality(kept.row, measure) for measure in all_measures().values() if measure.caption
+    )
     return kept.codec.setting, f"{number(kept.row.bpp, 4)} bpp", qualities
 
 

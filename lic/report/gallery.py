@@ -12,7 +12,7 @@ from lic.data import read_image, to_pil
 from lic.errors import UserError
 from lic.evaluation.points import Curve, Point, number, quality
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Row, kept_picture
-from lic.metrics.measures import MEASURES
+from lic.metrics.measures import all_measures
 from lic.report.crops import Crop
 
 MAX_IMAGES = 4
@@ -153,7 +153,7 @@ def _fitting(candidates: Sequence[_Candidate], crop: Crop, budget: int) -> list[
 
 def _picture(candidate: _Candidate, crop: Crop) -> Picture:
     row = candidate.row
-    qualities = (quality(row, measure) for measure in MEASURES.values() if measure.caption)
+    qualities = (quality(row, measure) for measure in all_measures().values() if measure.caption)
     caption = " · ".join([f"{number(row.bpp, 4)} bpp", *qualities])
     label = f"{candidate.label}, {candidate.point.result.codec.setting}"
     return Picture(candidate.key, label, caption, _webp(candidate.file, row, crop))

@@ -25,7 +25,7 @@ from lic.evaluation.points import (
     number,
     relative,
 )
-from lic.metrics.measures import MEASURES, Measure, averages, axes
+from lic.metrics.measures import Measure, all_measures, averages, axes
 from lic.papers import Paper, paper_of
 from lic.report.crops import SIDE
 from lic.report.figures import colours, rd_figure
@@ -83,7 +83,7 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
         ],
         axes=drawn,
         headings=_headings(),
-        notes=[measure.note for measure in MEASURES.values() if measure.note],
+        notes=[measure.note for measure in all_measures().values() if measure.note],
         smallest=_smallest_sides(),
         narrowed=0 < len(learned) < len(all_curves),
         costs=[
@@ -145,7 +145,9 @@ def _bd_text(curve: Curve, rates: dict[str, BDRate] | None) -> str:
         return "no BD-rate: JPEG was not measured on this data"
     if len(curve.points) < 2:
         return "no BD-rate: one point is no curve"
-    return "BD-rate against JPEG: " + ", ".join(_on(MEASURES[name], rate) for name, rate in rates.items())
+    return "BD-rate against JPEG: " + ", ".join(
+        _on(all_measures()[name], rate) for name, rate in rates.items()
+    )
 
 
 def _on(measure: Measure, rate: BDRate) -> str:
@@ -166,7 +168,9 @@ def _headings() -> list[str]:
 def _smallest_sides() -> str:
     """Which images a measure is not defined for."""
     sides = {
-        measure.title: measure.smallest_side for measure in MEASURES.values() if measure.smallest_side > 1
+        measure.title: measure.smallest_side
+        for measure in all_measures().values()
+        if measure.smallest_side > 1
     }
     return ", ".join(f"{title} below {side} pixels a side" for title, side in sides.items())
 

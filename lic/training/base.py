@@ -124,6 +124,8 @@ class SeveralOptimizers(Training):
     def descend(self, index: int, loss: Tensor, batch_index: int, clip_norm: float = 0) -> None:
         """One optimizer's share of a step: its parameters' gradient, and after the last batch the step.
 
+        A loss whose graph holds parameters of another optimizer comes before that one's.
+
         Args:
             index: of the optimizer, in the order of `configure_optimizers`.
             loss: a number; only the optimizer's own parameters get its gradient.

@@ -200,6 +200,8 @@ class RateDistortion(Training):
         return Forward(out.x_hat.float(), out.bits)
 
     def _costs(self, out: Forward, x: Tensor) -> _Costs:
+        if not out.bits:
+            raise UserError("The model has no rate to weigh; choose another training= for it.")
         rates = {latent: b / (x.shape[-2] * x.shape[-1]) for latent, b in out.bits.items()}
         bpp = torch.stack(list(rates.values())).sum(0)
         distortion = self.distortion(out.x_hat, x)
