@@ -89,14 +89,14 @@ def inside(model: Path, image: Path, compress: float, decompress: float) -> None
         GaussianConditional(net.gaussian_conditional.scale_table.tolist()),
     )
     theirs.update()
-    payload, _ = ours.compress(y, means, scales)
+    payload, _ = ours.compress(y, means=means, scales=scales)
     indexes = theirs.build_indexes(scales)
     assert theirs.compress(y, indexes, means) == [payload]
     ratios = (
         median(lambda: theirs.compress(y, theirs.build_indexes(scales), means))
-        / median(lambda: ours.compress(y, means, scales)),
+        / median(lambda: ours.compress(y, means=means, scales=scales)),
         median(lambda: theirs.decompress([payload], theirs.build_indexes(scales), means=means))
-        / median(lambda: ours.decompress(payload, means, scales)),
+        / median(lambda: ours.decompress(payload, means=means, scales=scales)),
     )
     print(f"GaussianConditional against CompressAI's, indexes included, the same {len(payload):,} bytes:")
     print(f"  compress x{ratios[0]:.1f}, decompress x{ratios[1]:.1f}  ({y.numel():,} symbols)")

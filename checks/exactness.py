@@ -107,7 +107,7 @@ def cost(model: Path, images: Path) -> None:
                 start = time.perf_counter()
                 net.moments(z_hat, slice(0, y.shape[2]))
                 seconds["integers"] += time.perf_counter() - start
-            bits["float"].append(8 * len(net.gaussian_conditional.compress(y, means, scales)[0]))
+            bits["float"].append(8 * len(net.gaussian_conditional.compress(y, means=means, scales=scales)[0]))
             bits["integers"].append(8 * sum(map(len, payloads[len(z_payloads) :])))
     total = 100 * (sum(bits["integers"]) / sum(bits["float"]) - 1)
     worst = 100 * max(a / b - 1 for a, b in zip(bits["integers"], bits["float"], strict=True))

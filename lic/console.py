@@ -28,7 +28,7 @@ class Console(rich.console.Console):
         super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """What rich makes of every string that is printed or stands in a table."""
+        """Rich's own way from any printed string to a text; here without markup."""
         return super().render_str(visible(text), **options)
 
 

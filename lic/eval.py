@@ -68,7 +68,7 @@ def main(cfg: DictConfig) -> float:
 
 
 def run() -> None:
-    """What ``python eval.py`` and ``lic eval`` do with their command line."""
+    """Run the command line of ``python eval.py`` and ``lic eval``."""
     sys.argv = entry.lists_in(entry.lists_in(sys.argv, "codec"), "ckpt")
     entry.run_hydra(main)
 

@@ -1,4 +1,4 @@
-"""What other installed packages add to lic: they name it as entry points, and lic finds it by name.
+"""Additions by other installed packages: entry points, which lic finds by name.
 
 A package says so in its pyproject.toml::
 
@@ -23,7 +23,7 @@ def names(group: str) -> tuple[str, ...]:
 
 @cache
 def load(group: str, name: str) -> Any:
-    """What a package offers under a name.
+    """The object that a package offers under a name.
 
     Raises:
         UserError: it cannot be imported.

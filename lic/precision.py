@@ -34,7 +34,7 @@ def precision(asked: str, accelerator: str) -> str:
 
 
 def cpu_unit() -> str | None:
-    """What multiplies bfloat16 on this CPU, as far as this process may use it; None if nothing does.
+    """The unit that multiplies bfloat16 on this CPU, as far as this process may use it; None if nothing does.
 
     The environment can cap the instruction sets of torch's own loops (``ATEN_CPU_CAPABILITY``) and of
     oneDNN's (``ONEDNN_MAX_CPU_ISA``), which compute most of a network.
@@ -47,7 +47,7 @@ def cpu_unit() -> str | None:
 
 
 def gpu_unit() -> str | None:
-    """What multiplies bfloat16 on the first GPU; None if nothing does, or it is none of CUDA's."""
+    """The unit that multiplies bfloat16 on the first GPU; None if nothing does, or it is none of CUDA's."""
     if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bfloat16 units"
     return None

@@ -117,7 +117,7 @@ def _as_far_as_there_is_room() -> Iterator[None]:
 
 
 def _how_it_failed(error: BaseException) -> str:
-    """What happened between a signal and the end of the step."""
+    """The failure between a signal and the end of the step, in words."""
     message = user_message(error)
     if message is None:
         _log.error("Failed after the signal:", exc_info=error)

@@ -61,7 +61,7 @@ def main(cfg: DictConfig) -> float:
 
 
 def run() -> None:
-    """What ``python train.py`` and ``lic train`` do with their command line."""
+    """Run the command line of ``python train.py`` and ``lic train``."""
     entry.run_hydra(main)
 
 

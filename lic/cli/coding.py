@@ -150,7 +150,7 @@ def _encoder(codecs: "list[FileCodec]", **aims: float) -> "Callable[[Pixels], tu
 def _candidates(
     models: list[str], codecs: "list[FileCodec]", setting: str | None, choose: bool
 ) -> "dict[FileCodec, str]":
-    """What may code an image: the given models, at the one setting or, to choose among, at all of theirs."""
+    """The codecs to code with: the given models, at the one setting or, to choose among, at all of theirs."""
     if setting is not None:
         for model, codec in zip(models, codecs, strict=True):
             if setting not in codec.settings:

@@ -1,4 +1,4 @@
-"""What turns an image into a file and back: learned and classical codecs behind one interface.
+"""Codecs, which turn an image into a file and back: learned and classical codecs behind one interface.
 
 What stands here the command line needs before it loads torch.
 """

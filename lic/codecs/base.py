@@ -1,4 +1,4 @@
-"""What every codec is to the rest of lic, learned or classical: image -> file -> image."""
+"""The contract of a codec, learned or classical: image -> file -> image."""
 
 import math
 from abc import ABC, abstractmethod

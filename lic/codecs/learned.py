@@ -58,7 +58,7 @@ class LearnedCodec(FileCodec):
         return macs_per_pixel(self.net, channels=self.net.image_channels)
 
     def code(self, image: Pixels) -> Coded:
-        """What stands in the stream of an image with the network's channels."""
+        """The parts of the stream of an image that has the network's channels."""
         return self.net.encode(image, self.tile)
 
     def restore(self, stream: Stream) -> Pixels:

@@ -1,4 +1,4 @@
-"""What an option, an image set and a source of patches must be, found out before hours are spent on them."""
+"""Checks of options, image sets and sources of patches, before hours are spent on them."""
 
 from collections import Counter
 from collections.abc import Mapping

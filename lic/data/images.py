@@ -116,7 +116,7 @@ def in_words(given: Any) -> str:
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """What Pillow raises, as a sentence that names the file."""
+    """Turn Pillow's exceptions into a sentence that names the file."""
     try:
         yield
     except UserError:
@@ -225,7 +225,7 @@ def _in_mode(mode: str, image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(profile: bytes, kind: str, name: str) -> ImageCms.ImageCmsTransform | None:
-    """What takes colours of a ``kind`` to sRGB; None where the profile is sRGB's, or broken."""
+    """The transform of colours of a ``kind`` to sRGB; None where the profile is sRGB's, or broken."""
     try:
         source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
         transform = ImageCms.buildTransform(source, target, kind, "RGB")

@@ -120,6 +120,6 @@ class Epochs(Endless):
         return self.size
 
     def numbers(self) -> Iterable[int]:
-        """What is left of the epoch."""
+        """The numbers of the batches that are left of the epoch."""
         first = self.first()
         return range(first, (first // self.size + 1) * self.size)

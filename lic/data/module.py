@@ -153,7 +153,7 @@ class ImageData(LightningDataModule):
 
     @property
     def test_name(self) -> str:
-        """What the test images are called in reports: the sets' names, or those of their folders.
+        """The name of the test images in reports: those of the sets, or of their folders.
 
         A size and a colour that is not the files' own follow: these are other images.
         """
@@ -181,7 +181,7 @@ class ImageData(LightningDataModule):
 
     @property
     def evaluation_set(self) -> ImageSet:
-        """What an evaluation without training measures: the test images, or all of a bare folder."""
+        """The images that an evaluation without training measures: the test set, or all of a bare folder."""
         return self._as_tested(ImageFolder(self._folder)) if self._splits_root else self.test_set
 
     def _as_tested(self, images: ImageSet) -> ImageSet:
@@ -266,7 +266,7 @@ class ImageData(LightningDataModule):
 
 
 def checked_data(data: object) -> ImageData:
-    """What ``data=`` made, if it is a data module of lic.
+    """Refuse whatever ``data=`` has made unless it is a data module of lic.
 
     Raises:
         UserError: it is something else.

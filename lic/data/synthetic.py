@@ -170,7 +170,7 @@ def _textures() -> Floats:
 
 
 def _develop(rng: np.random.Generator, image: Floats) -> Pixels:
-    """What a lens, a sensor and a file add: blur (loses the border of one pixel), noise, 8-bit rounding."""
+    """Add what a lens, a sensor and a file do: blur (loses a border of one pixel), noise, 8-bit rounding."""
     side = rng.uniform(0.05, 0.22)
     image = (1 - 2 * side) * image[:, 1:-1] + side * (image[:, :-2] + image[:, 2:])
     image = (1 - 2 * side) * image[:, :, 1:-1] + side * (image[:, :, :-2] + image[:, :, 2:])

@@ -1,4 +1,4 @@
-"""What surrounds CompressAI's entropy models."""
+"""CompressAI's entropy models, and the integer arithmetic and coder around them."""
 
 from lic.entropy.context import NEIGHBOURS, ORDERS, CausalConv, Order, Scan, raster, wavefronts
 from lic.entropy.integer import IntegerNetwork

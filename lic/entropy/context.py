@@ -93,7 +93,7 @@ class Scan:
         return _columns(x[0].flatten(1).t()[self._raster_indexes])
 
     def neighbours(self, step: slice) -> Tensor:
-        """What the positions of a step see, [1, 12·C, 1, positions]."""
+        """The values that the positions of a step see, [1, 12·C, 1, positions]."""
         seen = (self._places[step, None] + self._offsets).flatten()
         return _columns(self._flat.index_select(0, seen).view(step.stop - step.start, -1))
 

@@ -219,7 +219,7 @@ def _input_axis(layer: _Convolution) -> int:
 
 
 def _convolve(layer: _Convolution, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """What ``layer`` does, with other weights."""
+    """Apply ``layer`` with other weights."""
     if isinstance(layer, nn.ConvTranspose2d):
         return F.conv_transpose2d(x, weight, bias, layer.stride, layer.padding, layer.output_padding)  # type: ignore[arg-type]
     if isinstance(layer, CausalConv):

@@ -47,7 +47,7 @@ def _float32(x: Tensor) -> torch.autocast:
 
 
 class _Coder(Tabled):
-    """What both of CompressAI's models share: tables of cumulative frequencies, and a range coder."""
+    """The common part of both of CompressAI's models: tables of cumulative frequencies, and a range coder."""
 
     table_types = dict.fromkeys(("_offset", "_quantized_cdf", "_cdf_length"), torch.int32)
     _offset: Tensor
@@ -156,7 +156,8 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
     """y ~ N(mean, scale²) * U(-1/2, 1/2), coded with the 64 tables of Ballé et al. 2018.
 
     Scales are bounded below by 0.11 and likelihoods by 1e-9. When coding, means and scales are multiples of
-    `UNIT` and so are the bounds between two tables.
+    `UNIT` and so are the bounds between two tables. Means and scales are keywords: CompressAI's methods of
+    these names take them in the other order.
     """
 
     table_types = _Coder.table_types | {"_scale_bounds": torch.int32}
@@ -167,7 +168,7 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
         register_tables(self, self.table_types, torch.int32)
         self._lookup = self._lookup_of = torch.empty(0)  # the table of each multiple of `UNIT`
 
-    def forward(self, y: Tensor, means: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, y: Tensor, *, means: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
         """[N, C, H, W] each -> (noisy in training, else round(y - means) + means; likelihoods), float32."""
         with _float32(y):
             return super().forward(y.float(), scales.float(), means.float())
@@ -176,7 +177,7 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
         """CompressAI's, with `add_noise`."""
         return add_noise(inputs) if mode == "noise" else super().quantize(inputs, mode, means)
 
-    def compress(self, y: Tensor, means: Tensor, scales: Tensor) -> tuple[bytes, Tensor]:
+    def compress(self, y: Tensor, *, means: Tensor, scales: Tensor) -> tuple[bytes, Tensor]:
         """Code the integers round(y - means) of one band, [1, C, H, W]; the payload and y_hat, float32.
 
         Raises:
@@ -185,7 +186,7 @@ class GaussianConditional(_Coder, compressai_models.GaussianConditional):
         symbols = self.symbols(y, means)
         return self.encode(symbols, self.indexes(scales)), symbols + means
 
-    def decompress(self, payload: bytes, means: Tensor, scales: Tensor) -> Tensor:
+    def decompress(self, payload: bytes, *, means: Tensor, scales: Tensor) -> Tensor:
         """The y_hat of `compress`, from the same means and scales."""
         return rans.decode(payload, self.indexes(scales), self._tables) + means
 

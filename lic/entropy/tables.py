@@ -1,4 +1,4 @@
-"""What coding needs besides weights: integers derived from them once, then kept with them.
+"""Tables: integers that coding needs besides weights, derived from them once and then kept with them.
 
 They are no part of a state dict: they are not trained, and their sizes may change with the weights.
 Another machine would derive them a little differently, so a codec is its weights plus its `tables`.

@@ -34,7 +34,7 @@ class Mixture:
     alone: tuple[Result, ...]
 
     def summary(self, codecs: Mapping[str, FileCodec]) -> dict[str, Any]:
-        """What was chosen, and what each model would have reached, for `json_text`.
+        """The choice, and what each model alone would have reached, for `json_text`.
 
         Args:
             codecs: the models by the names that people know them by.

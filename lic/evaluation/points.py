@@ -58,7 +58,7 @@ class Curve:
 
     @property
     def data(self) -> str:
-        """What the set of images is called."""
+        """The name of the set of images."""
         return self.points[0].result.data
 
     @property

@@ -1,4 +1,4 @@
-"""What an evaluation measured: a row per image, their means, and the ``test.json`` that holds them."""
+"""The result of an evaluation: a row per image, their means, and the ``test.json`` that holds them."""
 
 import json
 import math

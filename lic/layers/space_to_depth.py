@@ -12,10 +12,10 @@ from torch import nn
 
 
 def space_to_depth(r: int) -> list[nn.Module]:
-    """What precedes an analysis: [N, C, H, W] -> [N, C·r², H/r, W/r]."""
+    """The layer before an analysis: [N, C, H, W] -> [N, C·r², H/r, W/r]."""
     return [nn.PixelUnshuffle(r)] if r > 1 else []
 
 
 def depth_to_space(r: int) -> list[nn.Module]:
-    """What follows a synthesis, its inverse: [N, C·r², H, W] -> [N, C, r·H, r·W]."""
+    """The layer after a synthesis, its inverse: [N, C·r², H, W] -> [N, C, r·H, r·W]."""
     return [nn.PixelShuffle(r)] if r > 1 else []

@@ -1,4 +1,4 @@
-"""What is measured of a decoded image: every measure is declared once, and all that shows measures follows.
+"""The measures of decoded images: each is declared once, and all that shows measures follows.
 
 Rows and means of ``test.json``, columns of ``rd.csv`` and of tables, curves and captions of reports, W&B's
 tables and the choices of rate control are made of `all_measures`.
@@ -58,7 +58,7 @@ class Measure:
 
     @property
     def averages(self) -> dict[str, str]:
-        """What a set of images has of it: names, as of ``rd.csv``'s columns, and headings."""
+        """The averages over a set of images: names, as of ``rd.csv``'s columns, and headings."""
         mean = {self.name: self.title}
         return mean | {f"{self.name}_pooled": "Pooled"} if self.pooled else mean
 
@@ -139,7 +139,7 @@ def measure_images(x: Tensor, y: Tensor) -> dict[str, Tensor]:
 
 
 def axes() -> list[Measure]:
-    """What is drawn against the rate."""
+    """The measures that are drawn against the rate."""
     return [declared for declared in all_measures().values() if declared.axis]
 
 

@@ -1,4 +1,4 @@
-"""What every network offers: a forward pass for training, and coding of an image to bytes and back."""
+"""The contract of a network: a forward pass for training, and coding of an image to bytes and back."""
 
 import math
 from abc import ABC, abstractmethod
@@ -27,7 +27,7 @@ class Forward:
 
 @dataclass(frozen=True)
 class Coded:
-    """What a network makes of an image: parts of a stream, and what is known of them.
+    """A coded image: the parts of a stream, and what is known of them.
 
     ``reconstruct`` gives the image that the decoder will have, ``estimate_bits`` the rate that likelihoods
     promise; both compute when they are called, so that the time of `CompressionModel.encode` is the time of

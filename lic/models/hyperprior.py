@@ -74,7 +74,7 @@ class HyperpriorCodec(TransformCoding):
     def _pass(self, y: Tensor, context: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         z_hat, p_z = self.entropy_bottleneck(self.hyper_analysis(y))
         means, scales = self.predict(z_hat, context)
-        y_hat, p_y = self.gaussian_conditional(y, means, scales)
+        y_hat, p_y = self.gaussian_conditional(y, means=means, scales=scales)
         return y_hat, {"y": total_bits(p_y), "z": total_bits(p_z)}
 
 
@@ -102,7 +102,7 @@ class ContextFreeHyperprior(HyperpriorCodec):
 
     @abstractmethod
     def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
-        """What `split` takes, in floating point."""
+        """The parameters of y that `split` parts, in floating point."""
 
     @abstractmethod
     def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,13 +115,15 @@ class ContextFreeHyperprior(HyperpriorCodec):
     def encode_rows(self, rows: slice, y: Tensor, z_hat: Tensor, y_hat: Tensor) -> bytes:
         """See `HyperpriorCodec.encode_rows`."""
         means, scales = self.split(self.moments(z_hat, rows))
-        payload, y_hat[:, :, rows] = self.gaussian_conditional.compress(y[:, :, rows], means, scales)
+        payload, y_hat[:, :, rows] = self.gaussian_conditional.compress(
+            y[:, :, rows], means=means, scales=scales
+        )
         return payload
 
     def decode_rows(self, rows: slice, payload: bytes, z_hat: Tensor, y_hat: Tensor) -> None:
         """See `HyperpriorCodec.decode_rows`."""
         means, scales = self.split(self.moments(z_hat, rows))
-        y_hat[:, :, rows] = self.gaussian_conditional.decompress(payload, means, scales)
+        y_hat[:, :, rows] = self.gaussian_conditional.decompress(payload, means=means, scales=scales)
 
 
 class MeanScaleHyperprior(ContextFreeHyperprior):
@@ -135,7 +137,7 @@ class MeanScaleHyperprior(ContextFreeHyperprior):
     entropy_parameters: nn.Module
 
     def add_prior(self, m: int) -> None:
-        """What follows ``h_s`` and does not depend on the family, for M channels of y and of z."""
+        """Add the layers after ``h_s``, which do not depend on the family, for M channels of y and of z."""
         self.latent_channels = m
         self.entropy_parameters = nn.Sequential(
             conv(m * 2, 640, 1),

@@ -1,4 +1,4 @@
-"""What papers print of their networks, one file each, and which paper a model is of."""
+"""Papers: what each prints of its networks, one file each, and which paper a model is of."""
 
 from lic.papers import cai2019, cheng2019
 from lic.papers.paper import Paper

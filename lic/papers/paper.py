@@ -1,4 +1,4 @@
-"""What a paper prints of its networks, beside what live ones cost."""
+"""A paper's figures of its networks, beside the costs of live ones."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

@@ -1,1 +1,1 @@
-"""What people look at: a page of curves, tables and pictures, figures of crops, a sweep's W&B run."""
+"""Reports: a page of curves, tables and pictures, figures of crops, a sweep's W&B run."""

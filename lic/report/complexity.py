@@ -1,4 +1,4 @@
-"""What a live network costs, layer by layer and beside the networks of its paper."""
+"""Tables of the cost of a live network, layer by layer and beside the networks of its paper."""
 
 from rich.table import Table
 

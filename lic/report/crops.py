@@ -206,7 +206,7 @@ def _draw(pixels: Sequence[Pixels], heads: Sequence[str], tails: Sequence[tuple[
 
 
 def _lines(text: str, font: _Font, width: int) -> list[str]:
-    """What the font can draw of a text, in lines of at most ``width`` pixels; words that fit stay whole."""
+    """A text, as far as the font has it, in lines of at most ``width`` pixels; words that fit stay whole."""
     missing = bytes(font.getmask("\uffff"))
     spelt = text.translate(_SPELT)
     drawable = "".join("?" if bytes(font.getmask(letter)) == missing else letter for letter in spelt)

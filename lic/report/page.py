@@ -102,7 +102,7 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
 
 
 def _title(all_curves: Sequence[Curve]) -> str:
-    """What is compared, on which images, in how many points."""
+    """The title: what is compared, on which images, in how many points."""
     models = (c.points[0].result.codec.model if c.learned else c.name for c in all_curves)
     data = {curve.data for curve in all_curves}
     images = _listed(data) if len(data) == 1 else f"{len(data)} sets of images"

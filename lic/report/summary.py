@@ -1,4 +1,4 @@
-"""What a finished run or sweep leaves for people: classical codecs beside it, rd.csv, report.html."""
+"""The end of a run or a sweep, for people: classical codecs beside it, rd.csv, report.html."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What a training leaves for coding and for its continuation. Nothing found in a checkpoint is executed."""
+"""Checkpoints, for coding and for continuing a training. Nothing found in one is executed."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What a trained codec is, in plain values: what files say of it, and what rebuilds its network."""
+"""The description of a trained codec in plain values, which files hold and which rebuilds its network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ def model_options(config: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Description:
-    """What tells one trained codec from others.
+    """A trained codec in plain values: network, objective, and the rest that tells it from others.
 
     ``model`` are the keywords of `lic.models.build_model`, ``variant`` says what else a sweep varied.
     """
@@ -48,11 +48,11 @@ class Description:
         return cls(model, Objective.parse(objective), variant)
 
     def plain(self) -> dict[str, Any]:
-        """What `parse` reads, for JSON; the objective is among it."""
+        """The plain values that `parse` reads, for JSON."""
         return {"model": self.model, "objective": self.objective.plain(), "variant": self.variant}
 
     def info(self, net: CompressionModel) -> CodecInfo:
-        """What reports call the codec."""
+        """Who the codec is, in reports."""
         others = ", ".join(filter(None, [self.objective.curve, self.variant]))  # make another curve
         return CodecInfo(
             curve=describe_model(**self.model) + (f" ({others})" if others else ""),

@@ -1,4 +1,4 @@
-"""Whatever people have that holds a model -> a codec of files."""
+"""Loading a codec from a run, a checkpoint or a model file."""
 
 import os
 

@@ -105,7 +105,7 @@ def read_model(path: Path) -> tuple[CompressionModel, Description]:
 
 
 def describe_model_file(source: str | os.PathLike[str]) -> list[Entry]:
-    """What a model file says of itself, or what `export` would make it say.
+    """The entries of a model file, or those that `export` would write.
 
     Raises:
         UserError: ``source`` is none of a model file, a run and a checkpoint, or damaged.
@@ -200,7 +200,7 @@ def _read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
 
 
 def _objective_of_version_1(lmbda: float, distortion: str) -> dict[str, Any]:
-    """What files said before there were other trainings than for λ·D + R."""
+    """The objective of files from when there was no other training than for λ·D + R."""
     values: dict[str, float | int | str] = {"lambda": float(lmbda), "distortion": str(distortion)}
     return Objective(values, f"λ = {lmbda:g}", distortion).plain()
 

@@ -1,4 +1,4 @@
-"""What a training made smaller, in plain values."""
+"""The objective of a training, in plain values."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ def is_plain(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Objective:
-    """What tells one trained codec from others of its architecture.
+    """What a training made smaller: it tells one codec from others of its architecture.
 
     Args:
         values: what was weighed and how, such as ``{"lambda": 5.0, "distortion": "ms_ssim"}``.
@@ -47,7 +47,7 @@ class Objective:
         return made
 
     def plain(self) -> dict[str, Any]:
-        """What `parse` reads."""
+        """The plain values that `parse` reads."""
         return asdict(self)
 
     def __str__(self) -> str:

@@ -48,7 +48,7 @@ def _job_name(overrides: Sequence[str], swept: Sequence[str]) -> str:
 
 
 def _variant(overrides: Sequence[str], swept: Sequence[str]) -> str:
-    """What a sweep varies besides λ and the model, whose names curves have anyway."""
+    """The options that a sweep varies besides λ and the model, whose names curves have anyway."""
     named = ("lambda", "model", "upsample", "distortion")
     keys = [key for key in swept if key.split(".")[0] not in named]
     return ", ".join(o for o in overrides if o.split("=")[0] in keys)

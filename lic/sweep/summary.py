@@ -1,4 +1,4 @@
-"""What happens around the jobs of a sweep: its lock before them, its results and failures after them."""
+"""The frame around the jobs of a sweep: its lock before them, its results and failures after them."""
 
 import logging
 import shlex

@@ -1,1 +1,1 @@
-"""What surrounds the steps of a training."""
+"""Ways of training, and what surrounds their steps: options, loggers, checkpoints, resuming."""

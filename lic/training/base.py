@@ -1,4 +1,4 @@
-"""What every way of training is to train.py: a LightningModule that says what it trains for."""
+"""The contract of a way of training: a LightningModule that says what it trains for."""
 
 import copy
 import math
@@ -50,7 +50,7 @@ class Training(LightningModule, ABC):
     @property
     @abstractmethod
     def objective(self) -> Objective:
-        """What becomes smaller, as checkpoints, curves and W&B know it."""
+        """The objective, as checkpoints, curves and W&B know it."""
 
     @abstractmethod
     def rehearse(self, batch: Batch) -> None:

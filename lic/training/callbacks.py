@@ -1,4 +1,4 @@
-"""What accompanies the steps of every training."""
+"""The callbacks of every training."""
 
 from hydra.utils import instantiate
 from lightning import Callback

@@ -1,4 +1,4 @@
-"""What a training tells: loggers that end with it, a bar, and of Lightning's messages what people need."""
+"""The words of a training: loggers that end with it, a bar, and of Lightning's messages what people need."""
 
 import logging
 import warnings

@@ -1,4 +1,4 @@
-"""What a training is asked for: everything is refused here that would otherwise be found out after hours."""
+"""The options of a training: all is refused here that would otherwise be found out after hours."""
 
 import inspect
 import re

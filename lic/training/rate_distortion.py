@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Costs:
-    """What a batch costs, each [N]: bpp of every latent and in total, distortion, R-D cost."""
+    """The costs of a batch, each [N]: bpp of every latent and in total, distortion, R-D cost."""
 
     rates: dict[str, Tensor]
     bpp: Tensor
@@ -131,7 +131,7 @@ class RateDistortion(Training):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor, _Costs]:
-        """What a batch's step makes smaller, mean R-D cost plus auxiliary loss; the latter; and the costs."""
+        """A batch's loss, the mean R-D cost plus the auxiliary loss; the latter; and the costs."""
         x = to_float(batch.patches)
         items = range(self.global_rank * len(x), (self.global_rank + 1) * len(x))
         with own_noise((self.seed, batch.number), items, x.device):

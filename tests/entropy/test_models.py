@@ -38,7 +38,8 @@ def test_probabilities_of_all_symbols_sum_to_one() -> None:
     symbols = torch.arange(-300.0, 301.0).view(1, 1, 1, -1)
     gaussian = GaussianConditional().eval()
     for scale in (0.11, 1.0, 30.0):
-        _, p = gaussian(symbols + 0.3, torch.full_like(symbols, 0.3), torch.full_like(symbols, scale))
+        means, scales = torch.full_like(symbols, 0.3), torch.full_like(symbols, scale)
+        _, p = gaussian(symbols + 0.3, means=means, scales=scales)
         assert p.sum().item() == pytest.approx(1, abs=1e-4)
     _, p = EntropyBottleneck(1).eval()(symbols)
     assert p.sum().item() == pytest.approx(1, abs=1e-3)
@@ -47,16 +48,16 @@ def test_probabilities_of_all_symbols_sum_to_one() -> None:
 def test_gaussian_is_the_integral_over_a_unit_interval() -> None:
     normal = torch.distributions.Normal(torch.tensor(0.7), torch.tensor(1.5))
     y = torch.tensor([0.7, 2.7, -3.3]).view(1, 3, 1, 1)
-    _, p = GaussianConditional().eval()(y, torch.full_like(y, 0.7), torch.full_like(y, 1.5))
+    _, p = GaussianConditional().eval()(y, means=torch.full_like(y, 0.7), scales=torch.full_like(y, 1.5))
     torch.testing.assert_close(p, normal.cdf(y + 0.5) - normal.cdf(y - 0.5), atol=1e-6, rtol=1e-5)
 
 
 def test_scales_and_likelihoods_are_bounded_below() -> None:
     gaussian, y = GaussianConditional().eval(), torch.zeros(1, 1, 1, 1)
-    _, at_bound = gaussian(y, y, torch.full_like(y, 0.11))
-    _, below = gaussian(y, y, torch.full_like(y, -1.0))
+    _, at_bound = gaussian(y, means=y, scales=torch.full_like(y, 0.11))
+    _, below = gaussian(y, means=y, scales=torch.full_like(y, -1.0))
     assert torch.equal(at_bound, below)
-    _, impossible = gaussian(y + 1000, y, torch.ones_like(y))
+    _, impossible = gaussian(y + 1000, means=y, scales=torch.ones_like(y))
     assert impossible.item() == pytest.approx(1e-9)
 
 
@@ -65,9 +66,9 @@ def test_likelihoods_stay_float32_under_autocast(net: Any, latents: Tensor, trai
     net.train(training)
     means, scales = torch.zeros_like(latents), torch.full_like(latents, 2.0)
 
-    def run(*inputs: Tensor) -> list[Tensor]:
+    def run(y: Tensor, means: Tensor, scales: Tensor) -> list[Tensor]:
         torch.manual_seed(0)
-        return [*net.z(inputs[0]), *net.y(*inputs)]
+        return [*net.z(y), *net.y(y, means=means, scales=scales)]
 
     rounded = [x.bfloat16() for x in (latents, means, scales)]
     expected = run(*(x.float() for x in rounded))
@@ -90,9 +91,9 @@ def test_coding_gives_back_the_rounded_latents(net: Any, latents: Tensor) -> Non
     assert torch.equal(net.z.decompress(iter(payloads), (6, 5)), z_hat)
     means = torch.rand_like(y)
     scales = 3 * torch.rand_like(y)  # some symbols lie far outside their tables and escape
-    payload, y_hat = net.y.compress(y, means, scales)
+    payload, y_hat = net.y.compress(y, means=means, scales=scales)
     assert torch.equal(y_hat, (y - means).round() + means)
-    assert torch.equal(net.y.decompress(payload, means, scales), y_hat)
+    assert torch.equal(net.y.decompress(payload, means=means, scales=scales), y_hat)
 
 
 def test_streams_are_those_of_compressai(net: Any, latents: Tensor) -> None:
@@ -104,7 +105,9 @@ def test_streams_are_those_of_compressai(net: Any, latents: Tensor) -> None:
     indexes = net.y.build_indexes(scales)
     assert indexes.unique().numel() > 30
     assert torch.equal(net.y.indexes(scales), indexes)
-    assert [net.y.compress(y, means, scales)[0]] == super(_Coder, net.y).compress(y, indexes, means)
+    assert [net.y.compress(y, means=means, scales=scales)[0]] == super(_Coder, net.y).compress(
+        y, indexes, means
+    )
 
 
 def test_every_multiple_of_the_unit_has_the_table_that_compressai_gives_it(net: Any) -> None:
@@ -157,9 +160,9 @@ def test_latents_that_cannot_be_coded_are_refused(net: Any, value: float) -> Non
     wild[0, 3, 1, 1] = value
     with pytest.raises(UserError, match="not finite or beyond all bounds"):
         net.z.compress(wild)
-    for moments in ((wild, y), (y, wild)):
+    for given, means in ((wild, y), (y, wild)):
         with pytest.raises(UserError, match="not finite or beyond all bounds"):
-            net.y.compress(*moments, y + 1)
+            net.y.compress(given, means=means, scales=y + 1)
 
 
 def test_large_latents_escape_from_the_tables(net: Any) -> None:
@@ -167,8 +170,8 @@ def test_large_latents_escape_from_the_tables(net: Any) -> None:
     y = torch.tensor([2.0**24 - 1, -(2.0**24) + 1, 1000, -7]).view(1, 4, 1, 1)
     assert torch.equal(net.z.decompress(iter(net.z.compress(y)[0]), (1, 1)), y)
     means, scales = torch.zeros_like(y), torch.ones_like(y)
-    payload, _ = net.y.compress(y, means, scales)
-    assert torch.equal(net.y.decompress(payload, means, scales), y)
+    payload, _ = net.y.compress(y, means=means, scales=scales)
+    assert torch.equal(net.y.decompress(payload, means=means, scales=scales), y)
 
 
 def test_quantile_loss_trains_quantiles_and_nothing_else(net: Any) -> None:
