@@ -7,10 +7,11 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from lic.data.images import Pixels, in_words
+from lic.data.images import Pixels, image_size, in_words
 from lic.data.sources import ImageSet
 from lic.errors import UserError
 
+_MANY = 200  # images, which take seconds to read
 _LONGEST_NAME = 240  # bytes; with a suffix, file systems take 255
 
 
@@ -74,6 +75,28 @@ def check_images(images: object, option: str) -> ImageSet:
             "[H, W, 1] if gray."
         )
     return images
+
+
+def look_through(images: ImageSet, option: str, least_side: int) -> None:
+    """Read all images that will be needed after hours; of more than `_MANY` files only the headers.
+
+    Args:
+        images: a set.
+        option: where it was given, for messages: ``data.valid``.
+        least_side: in pixels, of what follows.
+
+    Raises:
+        UserError: an image cannot be read, or a side is shorter.
+    """
+    files = getattr(images, "files", ())
+    headers = len(images) > _MANY and len(files) == len(images)
+    for index, name in enumerate(images.names):
+        size = image_size(files[index]) if headers else images[index].shape[1::-1]
+        if min(size) < least_side:
+            raise UserError(
+                f"{name}, of {option}, has {size[0]}x{size[1]} pixels, too few for MS-SSIM, which needs "
+                f"{least_side} a side; leave it out, or give other images or distortion=mse."
+            )
 
 
 def check_names(images: ImageSet, option: str) -> None:

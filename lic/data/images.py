@@ -71,6 +71,16 @@ def read_image(file: ImageFile, *, managed: bool = False) -> Pixels:
         return _pixels(image, bits, kind, name, managed)
 
 
+def image_size(file: ImageFile) -> tuple[int, int]:
+    """(width, height) that the header of an image file claims, before it is turned upright.
+
+    Raises:
+        UserError: The file is missing or not an image.
+    """
+    with _reading(str(file)), Image.open(file) as image:
+        return image.size
+
+
 def to_pixels(image: AnyImage) -> Pixels:
     """An image in memory as uint8, gray ``[H, W, 1]`` or RGB ``[H, W, 3]``.
 

@@ -13,7 +13,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lic.data.cache import CachedImages
-from lic.data.checks import PatchSource, check_images, check_names, check_options, check_patches
+from lic.data.checks import (
+    PatchSource,
+    check_images,
+    check_names,
+    check_options,
+    check_patches,
+    look_through,
+)
 from lic.data.derived import Changed, Union, sample, split_folder
 from lic.data.images import Channels, resized, with_channels
 from lic.data.loading import Batch, Batches, Endless, Epochs, WholeImages
@@ -183,6 +190,18 @@ class ImageData(LightningDataModule):
     def evaluation_set(self) -> ImageSet:
         """The images that an evaluation without training measures: the test set, or all of a bare folder."""
         return self._as_tested(ImageFolder(self._folder)) if self._splits_root else self.test_set
+
+    def look_through(self, least_side: int = 1) -> None:
+        """Look at the validation and test images before hours are spent.
+
+        Args:
+            least_side: what validation images need, in pixels.
+
+        Raises:
+            UserError: there are none, one cannot be read, or a validation image has a shorter side.
+        """
+        look_through(self._image_set("valid"), "data.valid", least_side)
+        look_through(self.test_set, "data.test", 1)
 
     def _as_tested(self, images: ImageSet) -> ImageSet:
         check_names(images, "data.test")

@@ -57,7 +57,8 @@ class Training(LightningModule, ABC):
         """Compute what a step computes for a batch, gradients included, and change nothing: it is timed."""
 
     def check_data(self, data: ImageData) -> None:
-        """Refuse data that this training cannot use; a `UserError` says why."""
+        """Refuse data that this training cannot use, or that cannot be read; a `UserError` says why."""
+        data.look_through()
 
     @property
     def in_last_phase(self) -> bool:

@@ -106,11 +106,13 @@ class RateDistortion(Training):
 
     def check_data(self, data: ImageData) -> None:
         """See `Training.check_data`."""
-        if self.distortion_name == "ms_ssim" and data.patch_size < MS_SSIM_MIN_SIDE:
+        least = MS_SSIM_MIN_SIDE if self.distortion_name == "ms_ssim" else 1
+        if data.patch_size < least:
             raise UserError(
                 f"MS-SSIM needs patches of at least {MS_SSIM_MIN_SIDE} pixels a side, not {data.patch_size}; "
                 "give a larger data.patch_size or distortion=mse."
             )
+        data.look_through(least)
 
     def rehearse(self, batch: Batch) -> None:
         """See `Training.rehearse`."""

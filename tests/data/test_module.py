@@ -424,3 +424,21 @@ next(batches)
 raise SystemExit(7)  # with the worker still there, as where a traceback holds it
 """
     assert run_python("-c", code, timeout=60).returncode == 7
+
+
+@pytest.mark.parametrize("many", [200, 0])
+def test_images_that_are_needed_later_are_looked_at_before(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """Also where there are so many that only their headers are."""
+    monkeypatch.setattr("lic.data.checks._MANY", many)
+    data = ImageData(train=DeadLeaves(), valid=str(photos / "valid"), test=str(photos / "valid"))
+    data.look_through()
+    with pytest.raises(UserError, match=r"of data.valid, has \d+x\d+ pixels, too few for MS-SSIM, .* 161"):
+        data.look_through(161)
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "a.png").write_bytes(b"no image")
+    for valid, test in ((bad, photos / "valid"), (photos / "valid", bad)):
+        with pytest.raises(UserError, match=r"a.png is not an image"):
+            ImageData(train=DeadLeaves(), valid=str(valid), test=str(test)).look_through()
