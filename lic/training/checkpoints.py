@@ -5,7 +5,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from lightning import LightningModule, Trainer
@@ -17,8 +17,14 @@ from torch import Tensor
 from lic import interruption
 from lic.atomic import write_bytes
 
-if TYPE_CHECKING:  # which asks this module what is kept
-    from lic.training.base import Training
+
+class _Training(Protocol):
+    """What is asked here of a `lic.training.base.Training`, which asks this module what is kept."""
+
+    @property
+    def batches_per_step(self) -> int: ...
+    @property
+    def in_last_phase(self) -> bool: ...
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -77,7 +83,7 @@ class Checkpoints(Checkpoint):
         Raises:
             Interrupted: the process is to stop.
         """
-        step = cast("Training", pl_module).batches_per_step
+        step = cast(_Training, pl_module).batches_per_step
         if batch_idx % step:
             return
         late = trainer.is_global_zero and time.monotonic() - self._clock > 60 * self.minutes
@@ -109,7 +115,7 @@ class Checkpoints(Checkpoint):
         cost = trainer.callback_metrics[self.monitor].item()
         self._cost = cost
         best = self.best_cost is None or cost < self.best_cost or math.isnan(self.best_cost)
-        if best and cast("Training", pl_module).in_last_phase:
+        if best and cast(_Training, pl_module).in_last_phase:
             self.best_cost = cost
             self._save(trainer, "best")
         self._save(trainer, "last")
