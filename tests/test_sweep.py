@@ -212,10 +212,11 @@ def test_a_job_in_a_launchers_process_hears_signals_itself(job_folder: Path) -> 
         signal.raise_signal(signal.SIGINT)
         return 1.0
 
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(Interrupted) as stop:
         runs.job(main)(OmegaConf.create({}))
     assert read_status(job_folder)["status"] == "interrupted"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     again = pickle.loads(pickle.dumps(stop.value))  # as it comes to the process that started the launcher
     assert again.exit_code == 130 and str(again) == str(stop.value)
     assert str(again) == "Interrupted by SIGINT. The same command continues the sweep."
