@@ -135,7 +135,7 @@ def drop_output() -> None:
 
 def is_main_process() -> bool:
     """False in the processes that train beside the first, on any node; only that one writes and speaks."""
-    from lightning.pytorch.utilities import rank_zero_only  # knows the variables of every launcher
+    from lightning.pytorch.utilities import rank_zero_only  # reads what launchers set
 
     return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
 

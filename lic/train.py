@@ -21,6 +21,7 @@ def main(cfg: DictConfig) -> float:
     # Imported here: torch takes seconds, and --help, tab completion and misspelt options do without it.
     from lightning import seed_everything
 
+    from lic.errors import UserError
     from lic.evaluation.evaluate import evaluate_settings, some_pictures
     from lic.report.summary import add_classical, summarize
     from lic.store.load import load_codec
@@ -45,7 +46,11 @@ def main(cfg: DictConfig) -> float:
 
     with logs.loggers(cfg, config, training.objective) as trainer.loggers:
         trainer.fit(training, data, ckpt_path=resume, weights_only=True)
-        assert checkpoints.best_cost is not None, "the last step is always validated"
+        if checkpoints.best_cost is None:
+            raise UserError(
+                f"The training ended at step {trainer.global_step}, before a validation that chooses a best "
+                "checkpoint; continue it with ckpt_path=last, or give a smaller trainer.val_check_interval."
+            )
         if not training.is_codec or not trainer.is_global_zero:
             return checkpoints.best_cost
         best, images = load_codec(folder), data.test_set

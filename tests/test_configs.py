@@ -185,7 +185,8 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
         "trainer.accumulate_grad_batches=null": "accumulate_grad_batches must be a whole number",
         "data.patch_size=null": "data.patch_size must be a whole number",
         "+trainer.limit_train_batches=0": "there is no step to take",
-        "+trainer.max_epochs=0": "there is no step to take",
+        "+trainer.max_epochs=2": "trainer.max_epochs has no place .*; give trainer.max_steps",
+        "data.epoch_batches=3 trainer.accumulate_grad_batches=2": "epoch_batches=3 counts batches",
         "+trainer.enable_checkpointing=false": "ends in a checkpoint",
         "+training.lmbd=3": "lmbd",
         "+sede=3": "Unknown option sede",
@@ -194,7 +195,7 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
     }
     for override, sentence in refused.items():
         with pytest.raises(UserError, match=sentence):
-            plain = checked_config(cfg := config(override))
+            plain = checked_config(cfg := config(*override.split()))
             build_training(cfg, plain, build_net(cfg, plain), build_data(cfg))
     plain = checked_config(config("trainer.max_steps=1e6", "trainer.limit_val_batches=2"))
     assert plain["trainer"]["max_steps"] == 1_000_000 and isinstance(plain["trainer"]["max_steps"], int)

@@ -132,6 +132,7 @@ _RUNS = {
 _SETS = {
     **{f"kodak/kodim{number}.png": (512, 384) for number in ("09", "15")},
     **{f"coco/{part}2017/photo.jpg": (300, 260) for part in ("train", "val")},
+    "div2k/DIV2K_train_HR/photo.png": (300, 260),
     **{f"clic/{part}/photo.png": (300, 260) for part in ("train", "valid", "test")},
     **{f"{part}/photo.png": (300, 260) for part in "abc"},
 }

@@ -18,7 +18,7 @@ from lic.store.rebuild import rebuild_net
 
 _log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
-_KEPT = ("model", "training", "ema", "seed", "trainer.precision")
+_KEPT = ("model", "training", "start_from", "ema", "seed", "trainer.precision")
 
 
 def find_model(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "last")) -> Path:
@@ -54,6 +54,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if not isinstance(checkpoint, dict):
             raise TypeError("no dictionary")
         config, _ = checkpoint["hyper_parameters"]["config"], net_weights(checkpoint)
+        if "objective" not in checkpoint and "distortion" in config:  # from before there were other trainings
+            before = Objective.rate_distortion(config["lambda"], config["distortion"])
+            checkpoint["objective"] = before.plain()
     except Exception as error:  # the safe loader raises whatever its input provokes
         raise UserError(
             f"{path} is not a readable checkpoint of lic; give a .ckpt file of a run, or a .lic-model."

@@ -199,12 +199,6 @@ def _read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
         raise UserError(_DAMAGED) from error
 
 
-def _objective_of_version_1(lmbda: float, distortion: str) -> dict[str, Any]:
-    """The objective of files from when there was no other training than for λ·D + R."""
-    values: dict[str, float | int | str] = {"lambda": float(lmbda), "distortion": str(distortion)}
-    return Objective(values, f"λ = {lmbda:g}", distortion).plain()
-
-
 def _read_content(path: Path) -> dict[str, Any]:
     """The JSON text of a model file, and that it has what every version-1 file has."""
     try:
@@ -217,7 +211,7 @@ def _read_content(path: Path) -> dict[str, Any]:
         if not isinstance(number := content["version"], int):
             raise ValueError("no version")
         if number == 1:
-            content["objective"] = _objective_of_version_1(content["lambda"], content["distortion"])
+            content["objective"] = Objective.rate_distortion(content["lambda"], content["distortion"]).plain()
         if number in (1, VERSION):
             texts, values = [content["fingerprint"], *content["training"]], content["training"].values()
             if not all(isinstance(text, str) for text in texts) or not all(map(is_plain, [*texts, *values])):

@@ -30,6 +30,11 @@ class Objective:
     curve: str = ""
 
     @classmethod
+    def rate_distortion(cls, lmbda: float, distortion: str) -> "Objective":
+        """J = λ·D + R, see `lic.losses`."""
+        return cls({"lambda": float(lmbda), "distortion": distortion}, f"λ = {lmbda:g}", distortion)
+
+    @classmethod
     def parse(cls, source: Any) -> "Objective":
         """Read what `plain` gave, perhaps from a stranger's file.
 

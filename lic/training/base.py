@@ -94,8 +94,10 @@ class Training(LightningModule, ABC):
             raise TrainingDivergedError(
                 f"Training diverged: the {name} is {value.item()} at step {self.global_step} "
                 f"({self.objective.setting}, last finite loss {self._last_finite_loss:.6g}). "
-                f"{self._kept()}; start again with a smaller optimizer.lr."
+                f"{self._kept()}; start again with a smaller learning rate."
             )
+        if name == "loss":
+            self._last_finite_loss = value.item()
 
     def _kept(self) -> str:
         file = kept_checkpoint(self.trainer)
@@ -108,8 +110,7 @@ class SeveralOptimizers(Training):
     Lightning would count a step for each of them, and neither clips nor accumulates what several optimizers
     do. Here the first optimizer's steps are the steps, and `descend` clips and accumulates for each.
 
-    Args:
-        accumulate: batches of a step; train.py takes it from ``trainer.accumulate_grad_batches``.
+    ``accumulate`` are the batches of a step; train.py takes it from ``trainer.accumulate_grad_batches``.
     """
 
     def __init__(self, net: nn.Module, config: dict[str, Any]):
@@ -139,7 +140,7 @@ class SeveralOptimizers(Training):
         counted = cast(Sequence[LightningOptimizer], self.optimizers())[index]
         optimizer = counted.optimizer
         self.guard(loss, "loss")
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         gradients = torch.autograd.grad(loss / self.accumulate, parameters, allow_unused=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             if gradient is not None:

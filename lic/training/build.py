@@ -1,9 +1,10 @@
 """The parts of a training, made from its configuration: data, network, the training itself, the trainer."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from lightning import Callback, Trainer
 from omegaconf import DictConfig
 
@@ -72,12 +73,14 @@ def build_training(
     Raises:
         UserError: it is something else, an option is impossible, or the data do not suit it.
     """
+    options = {str(key): None for key in cfg.training if key != "_target_"}
     try:
-        made = instantiate(cfg.training, _partial_=True)(net, config)
+        inspect.signature(get_object(cfg.training["_target_"])).bind(net, config, **options)
     except TypeError as error:
         raise UserError(
             f"training cannot be made of its options: {error}; see its file in conf/training/."
         ) from error
+    made = instantiate(cfg.training, _partial_=True)(net, config)
     if not isinstance(made, Training):
         raise UserError(
             f"training._target_={cfg.training.get('_target_')} makes a {type(made).__name__}, which is no "

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lic import interruption
 from lic.atomic import write_bytes
+from lic.errors import UserError
 
 
 class _Training(Protocol):
@@ -88,9 +89,8 @@ class Checkpoints(Checkpoint):
             return
         late = trainer.is_global_zero and time.monotonic() - self._clock > 60 * self.minutes
         stop, wanted = _agreed(trainer, interruption.requested() or 0, late)
-        if (stop or wanted or _validation_follows(trainer, batch_idx + step)) and self._unsaved_steps(
-            trainer
-        ):
+        wanted = wanted or _validation_follows(trainer, step)
+        if (stop or wanted) and self._unsaved_steps(trainer):
             self._save(trainer, "last")
         if stop:
             raise interruption.Interrupted(stop)
@@ -112,6 +112,8 @@ class Checkpoints(Checkpoint):
         """Save the last state, and before it the best one if this is it."""
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
+        if self.monitor not in trainer.callback_metrics:
+            raise UserError(f"The training chooses best.ckpt by {self.monitor}, but does not log it.")
         cost = trainer.callback_metrics[self.monitor].item()
         self._cost = cost
         best = self.best_cost is None or cost < self.best_cost or math.isnan(self.best_cost)
@@ -126,6 +128,8 @@ class Checkpoints(Checkpoint):
         Raises:
             Interrupted: there was one.
         """
+        if self._unsaved_steps(trainer):  # it ended without a validation, by trainer.max_time, say
+            self._save(trainer, "last")
         interruption.defer(False)
         (stop,) = _agreed(trainer, interruption.requested() or 0)
         if stop:
@@ -185,6 +189,7 @@ def _agreed(trainer: Trainer, *numbers: int) -> list[int]:
     return cast(Tensor, trainer.strategy.reduce(own, reduce_op="max")).tolist()
 
 
-def _validation_follows(trainer: Trainer, after: int) -> bool:
-    """Whether the step that ends with so many batches is followed by a validation, as the last one is."""
+def _validation_follows(trainer: Trainer, step: int) -> bool:
+    """Whether the step of so many batches that begins is followed by a validation, as the last one is."""
+    after = trainer.fit_loop.epoch_loop.total_batch_idx + step
     return not after % cast(int, trainer.val_check_batch) or trainer.global_step + 1 == trainer.max_steps

@@ -37,6 +37,7 @@ _NOT_FOR_TRAINER = {
     "logger": "choose logger=wandb, tensorboard, csv or none",
     "gradient_clip_val": "give optimizer.clip_norm",
     "gradient_clip_algorithm": "give optimizer.clip_norm",
+    "max_epochs": "give trainer.max_steps",
     "barebones": "logger=none leaves out what costs time",
 }
 
@@ -61,6 +62,10 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         if type(value) is not int or not low <= value < 2**32:
             raise UserError(f"{key} must be a whole number from {low} on, not {value!r}.")
     _check_trainer(cfg.trainer)
+    if (size := cfg.data.get("epoch_batches")) and size % (step := cfg.trainer.accumulate_grad_batches):
+        raise UserError(
+            f"data.epoch_batches={size} counts batches, and a step has {step} of them; give a multiple."
+        )
     for name in cfg.classical:
         classical_codecs(name)
     if cfg.trainer.precision not in PRECISIONS:
@@ -84,12 +89,11 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _unused(cfg: DictConfig) -> list[str]:
-    """Options that neither train.yaml has nor the chosen model and training take."""
+    """Options that neither train.yaml has nor anything in the configuration takes."""
     file = OmegaConf.load(Path(CONF) / "train.yaml")
     groups = {str(name) for entry in file.defaults if OmegaConf.is_dict(entry) for name in entry}
     taken = {*map(str, file), *groups}
-    for node in (cfg.training, cfg.model):
-        taken.update(_INTERPOLATED.findall(str(OmegaConf.to_container(node, resolve=False))))
+    taken.update(_INTERPOLATED.findall(str(OmegaConf.to_container(cfg, resolve=False))))
     return sorted(key for key in _options(cfg) if taken.isdisjoint((key, key.partition(".")[0])))
 
 
@@ -108,9 +112,8 @@ def _check_trainer(trainer: DictConfig) -> None:
     for key, instead in _NOT_FOR_TRAINER.items():
         if trainer.get(key) not in (None, False):
             raise UserError(f"trainer.{key} has no place in a training of lic; {instead}.")
-    for key in ("max_epochs", "limit_train_batches"):
-        if trainer.get(key) == 0:
-            raise UserError(f"With trainer.{key}=0 there is no step to take; leave it out.")
+    if trainer.get("limit_train_batches") == 0:
+        raise UserError("With trainer.limit_train_batches=0 there is no step to take; leave it out.")
     if trainer.get("enable_checkpointing") is False:
         raise UserError(
             "A training of lic ends in a checkpoint; leave out trainer.enable_checkpointing=false."

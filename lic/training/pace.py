@@ -43,8 +43,12 @@ class Pace(Callback):
         batch = loader.batches[loader.first()]  # made here: workers would have to start for it
         made = time.perf_counter()
         batch = trainer.strategy.batch_to_device(batch)
-        with trainer.precision_plugin.train_step_context():
+        buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+        devices = [module.device] if module.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), trainer.precision_plugin.train_step_context():
             module.rehearse(batch)
+        for name, buffer in module.named_buffers():  # running statistics, say
+            buffer.copy_(buffers[name])
         if torch.accelerator.is_available():
             torch.accelerator.synchronize()
         making, computing = made - start, time.perf_counter() - made

@@ -101,8 +101,7 @@ class RateDistortion(Training):
     @property
     def objective(self) -> Objective:
         """See `Training.objective`."""
-        values: dict[str, float | int | str] = {"lambda": self.lmbda, "distortion": self.distortion_name}
-        return Objective(values, setting=f"λ = {self.lmbda:g}", curve=self.distortion_name)
+        return Objective.rate_distortion(self.lmbda, self.distortion_name)
 
     def check_data(self, data: ImageData) -> None:
         """See `Training.check_data`."""
@@ -147,7 +146,6 @@ class RateDistortion(Training):
         loss, aux, costs = self.loss(batch)
         rd_cost = costs.rd_cost.mean()
         self.guard(loss, "loss")
-        self._last_finite_loss = loss.item()
         values = {"loss": rd_cost, "aux_loss": aux, "bpp": costs.bpp, "distortion": costs.distortion}
         values |= {f"bpp_{latent}": rate for latent, rate in costs.rates.items()}
         self.log_dict({f"train/{name}": value.detach().mean() for name, value in values.items()})

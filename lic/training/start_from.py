@@ -1,6 +1,6 @@
 """Weights of other runs in a new one: whole networks or parts, to be trained on or frozen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.utils import to_absolute_path
@@ -19,47 +19,56 @@ def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
     Args:
         net: the network.
         given: the option ``start_from``: a run, a checkpoint or a model file; or a mapping of ``run`` to it,
-            ``parts`` to the names of some of the network's modules (default: all of it) and ``freeze`` to
-            true; or a list of these.
+            ``parts`` to the names of some of the network's modules (default: all of it), or of these to their
+            names in the other network ("" is all of that), and ``freeze`` to true; or a list of these.
         load: False where a checkpoint that is resumed holds the weights already.
 
     Raises:
         UserError: there is no such model, or its weights do not fit.
     """
-    for entry in given if isinstance(given, ListConfig | list) else [given] if given else []:
-        options = {"run": entry} if isinstance(entry, str) else dict(entry)
-        if set(options) - {"run", "parts", "freeze"} or not isinstance(options.get("run"), str):
+    if given is None:
+        return
+    for entry in given if isinstance(given, ListConfig | list) else [given]:
+        options = {"run": entry} if isinstance(entry, str) else entry
+        fits = isinstance(options, Mapping) and set(options) <= {"run", "parts", "freeze"}
+        parts = (options.get("parts") or [""]) if fits else None
+        if not fits or not isinstance(options.get("run"), str) or isinstance(parts, str):
             raise UserError(
                 f"start_from cannot be {entry}; give a run, or {{run: RUN, parts: [g_a, g_s], freeze: true}}."
             )
-        parts, own = list(options.get("parts") or []), net.state_dict()
-        if missing := [part for part in parts if not _of(own, [part])]:
+        names = dict(parts) if isinstance(parts, Mapping) else {part: part for part in parts or ()}
+        if missing := [part for part in names if not _of(net.state_dict(), part)]:
             there = ", ".join(dict(net.named_children()))
             raise UserError(f"The network has no {missing[0]} to start from other weights; it has {there}.")
         if load:
-            _load(net, options["run"], parts)
-        if options.get("freeze"):
-            for parameter in _of(dict(net.named_parameters()), parts).values():
+            _load(net, options["run"], names)
+        for part in names if options.get("freeze") else ():
+            for parameter in _of(dict(net.named_parameters()), part).values():
                 parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        raise UserError("start_from freezes all of the network; leave out what is to be trained.")
 
 
-def _load(net: nn.Module, run: str, parts: Sequence[str]) -> None:
+def _load(net: nn.Module, run: str, names: Mapping[str, str]) -> None:
     file = find_model(to_absolute_path(run))
     found = read_model(file)[0].state_dict() if is_model_file(file) else net_weights(read_checkpoint(file))
-    weights, wanted = _of(found, parts), _of(net.state_dict(), parts)
-    shapes = [{name: tensor.shape for name, tensor in x.items()} for x in (weights, wanted)]
-    if different := sorted({name for name, _ in shapes[0].items() ^ shapes[1].items()}):
-        raise UserError(
-            f"{run} does not fit: {different[0]} has another shape or is missing on one side; give a run of "
-            "the same model, or start_from.parts that both have."
-        )
+    weights: dict[str, Any] = {}
+    for own, theirs in names.items():
+        part, wanted = _of(found, theirs), _of(net.state_dict(), own)
+        shapes = [{name: tensor.shape for name, tensor in x.items()} for x in (part, wanted)]
+        if different := sorted({name for name, _ in shapes[0].items() ^ shapes[1].items()}):
+            name = different[0] or own
+            raise UserError(
+                f"{run} does not fit: {name} has another shape or is missing on one side; give a run of the "
+                "same model, or start_from.parts that both have."
+            )
+        weights |= {".".join(filter(None, (own, name))): value for name, value in part.items()}
     net.load_state_dict(weights, strict=False)
 
 
-def _of(weights: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:
-    """Those that belong to some modules, by their names; all without any."""
-    return {
-        name: value
-        for name, value in weights.items()
-        if not parts or any(name == part or name.startswith(f"{part}.") for part in parts)
-    }
+def _of(weights: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """What belongs to a module of that name, by the names within it; everything without one."""
+    if not part:
+        return dict(weights)
+    inside = {n.removeprefix(f"{part}."): value for n, value in weights.items() if n.startswith(f"{part}.")}
+    return inside | ({"": weights[part]} if part in weights else {})

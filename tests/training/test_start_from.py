@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from lic.errors import UserError
 from lic.models import build_model
@@ -64,6 +65,11 @@ def test_a_resumed_run_needs_no_other_but_freezes(tmp_path: Path) -> None:
         ({"run": "run", "part": "g_a"}, "start_from cannot be"),
         ({"run": "run", "parts": ["h_a"]}, "has no h_a to start from other weights; it has g_a, g_s"),
         ({"run": "run", "parts": ["g_a.0.weigh"]}, "has no g_a.0.weigh"),
+        ({"run": "run", "parts": "g_a"}, "start_from cannot be"),
+        (5, "start_from cannot be 5"),
+        ([["run"]], "start_from cannot be"),
+        ({"run": "run", "parts": {"g_a": "g_s"}}, "run does not fit"),
+        ({"run": "run", "freeze": True}, "freezes all of the network"),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -80,3 +86,12 @@ def test_another_shape_is_refused_and_nothing_taken(run: Path) -> None:
     with pytest.raises(UserError, match=r"does not fit: .* has another shape or is missing"):
         start_from(net, str(run), load=True)
     assert all(torch.equal(own[name], value) for name, value in net.state_dict().items())
+
+
+def test_a_whole_network_becomes_a_part_of_another(run: Path) -> None:
+    net = nn.ModuleDict({"codec": build_model(**MODEL), "after": nn.Conv2d(3, 3, 3)})
+    start_from(net, {"run": str(run), "parts": {"codec": ""}, "freeze": True}, load=True)
+    for name, value in _weights(run).items():
+        assert torch.equal(net["codec"].state_dict()[name], value), name
+    assert not any(p.requires_grad for p in net["codec"].parameters())
+    start_from(net, {"run": str(run), "parts": {"codec.g_s": "g_s"}}, load=True)
