@@ -80,8 +80,8 @@ def test_a_strangers_network_lives_here(lic: Any, photos: Path, tmp_path: Path) 
     assert all(float(point["worst"]) > 0 and point["phase"] == "1" for point in points)
     assert "Worst pixel" in (first / "report.html").read_text()
 
-    phase_2 = ("model=half", "phase=2", "seed=1", f"start_from={first}", *SMALL, *data)
-    phase_2 += ("trainer.val_check_interval=10",)
+    often = "trainer.val_check_interval=10"
+    phase_2 = ("model=half", "phase=2", "seed=1", often, f"start_from={first}", *SMALL, *data)
     lic("train", *phase_2, "trainer.max_steps=10", f"hydra.run.dir={second}")
     before = saved["state_dict"]["net.enlarge.0.weight"]
     after = read_checkpoint(second / "checkpoints" / "last.ckpt")
