@@ -28,6 +28,8 @@ from lic.training.callbacks import callbacks_of
 from lic.training.options import checked_config
 from lic.training.rate_distortion import RateDistortion
 
+from .outside import GrayThumbnail
+
 CONF = Path(__file__).parents[1] / "conf"
 GROUPS = ("model", "data", "trainer", "training", "logger")
 EXPERIMENTS = sorted(
@@ -191,6 +193,7 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
         "+training.lmbd=3": "lmbd",
         "+sede=3": "Unknown option sede",
         "+optimizer.momentum=3": "Unknown option optimizer.momentum",
+        "data.channels=1": r"images of 3 channels .* data have 1; give data.channels=3",
         "checkpoint_minutes=0": "checkpoint_minutes must be a positive number, not 0",
     }
     for override, sentence in refused.items():
@@ -200,6 +203,12 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
     plain = checked_config(config("trainer.max_steps=1e6", "trainer.limit_val_batches=2"))
     assert plain["trainer"]["max_steps"] == 1_000_000 and isinstance(plain["trainer"]["max_steps"], int)
     assert checked_config(config("+trainer.max_time=00:00:10:00"))
+
+
+def test_a_gray_model_wants_gray_data(config: Compose) -> None:
+    plain = checked_config(cfg := config())
+    with pytest.raises(UserError, match=r"images of 1 channels .* data have 3; give data.channels=1"):
+        build_training(cfg, plain, GrayThumbnail(), build_data(cfg))
 
 
 def test_own_callbacks_are_called(config: Compose) -> None:

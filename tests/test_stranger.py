@@ -115,6 +115,8 @@ def test_gray_from_file_to_file(lic: Any, photos: Path, tmp_path: Path) -> None:
     lic("compress", "gray.png", "gray.lic", "-m", str(run))
     lic("decompress", "gray.lic", "back.png", "-m", str(run))
     assert Image.open(tmp_path / "back.png").mode == "L"
+    conf = ("--config-dir", str(STRANGER / "conf"))
+    assert "Layers of half" in lic("complexity", *conf, "model=half", "data.channels=1")
     said = lic("compress", str(photos / "a.png"), "x.lic", "-m", str(run), code=2)
     assert said.startswith("Error: ") and "colours" in said and said.count("\n") == 1
 

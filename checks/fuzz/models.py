@@ -104,6 +104,7 @@ class Checkpoints:
         checkpoint = {
             "state_dict": {f"net.{key}": value for key, value in net.state_dict().items()},
             "hyper_parameters": {"config": description.plain()},
+            "objective": description.objective.plain(),
             "entropy_tables": tables(net),
         }
         buffer = io.BytesIO()

@@ -10,6 +10,7 @@ from lic.cli import batch
 from lic.cli.files import STANDARD, read, refuse_existing
 from lic.cli.options import Force, Json
 from lic.configuration import CONF
+from lic.entry import quoted
 from lic.errors import UserError
 from lic.store import MODEL_SUFFIX
 
@@ -100,6 +101,10 @@ def complexity(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="OVERRIDE", help="As for train.py.")
     ] = None,
+    config_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Has configurations of other packages' models, as for train.py."),
+    ] = None,
 ) -> None:
     """Print a model's size and its cost.
 
@@ -108,10 +113,10 @@ def complexity(
     from lic.console import Console
     from lic.report.complexity import complexity_tables
 
-    Console().print(*complexity_tables(_model_options(overrides or [])))
+    Console().print(*complexity_tables(_model_options(overrides or [], config_dir)))
 
 
-def _model_options(overrides: list[str]) -> dict[str, Any]:
+def _model_options(overrides: list[str], config_dir: Path | None) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
@@ -119,6 +124,10 @@ def _model_options(overrides: list[str]) -> dict[str, Any]:
     from lic.sweep.names import register_resolvers
 
     register_resolvers()
+    if config_dir:
+        if not config_dir.is_dir():
+            raise UserError(f"{config_dir} is no folder; give --config-dir one with model/NAME.yaml.")
+        overrides = [f"hydra.searchpath=[{quoted(config_dir.resolve().as_uri())}]", *overrides]
     with initialize_config_dir(CONF, version_base="1.3"):
         config = compose("train", overrides)
     return model_options({"model": OmegaConf.to_container(config.model, resolve=True)})

@@ -62,12 +62,11 @@ class LearnedCodec(FileCodec):
         return self.net.encode(image, self.tile)
 
     def restore(self, stream: Stream) -> Pixels:
-        """The image of a stream, with the network's channels.
+        """The image of a stream that passed `CompressionModel.check`, with the network's channels.
 
         Raises:
             StreamError: the stream is forged.
         """
-        self.net.check(stream)
         return self.net.decode(stream, self.tile)
 
     @torch.inference_mode()
@@ -116,6 +115,7 @@ class LearnedCodec(FileCodec):
             )
         if stream.channels > self.net.image_channels:
             raise StreamError("The stream has colours that its model does not code: the file is forged.")
+        self.net.check(stream)
         return _with_channels(self.restore(stream), stream.channels)
 
 

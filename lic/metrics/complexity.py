@@ -60,15 +60,16 @@ class Totals:
         )
 
 
-def layer_costs(net: nn.Module, side: int = 256) -> list[LayerCost]:
+def layer_costs(net: nn.Module, side: int = 256, channels: int = 3) -> list[LayerCost]:
     """The cost of every layer with parameters, in the order of the signal, for a square image.
 
     A sub-pixel convolution is counted at the resolution where it runs, except one that yields the image
     itself: the paper's SubPixel totals come out only if that last one is counted after depth-to-space.
 
     Args:
-        net: a network that takes [1, 3, side, side].
+        net: a network that takes [1, channels, side, side].
         side: the image's side in pixels; the paper's tables are for 256.
+        channels: of the image.
     """
     shuffled = {m[0] for m in net.modules() if isinstance(m, SubPixelConv)}
     costs: list[LayerCost] = []
@@ -91,7 +92,7 @@ def layer_costs(net: nn.Module, side: int = 256) -> list[LayerCost]:
             )
         )
 
-    _observe(net, torch.zeros(1, 3, side, side), _Convolution, record)
+    _observe(net, torch.zeros(1, channels, side, side), _Convolution, record)
     return [*costs, *_uncounted(net)]
 
 

@@ -17,6 +17,7 @@ from lic.errors import UserError
 WHOLE = 1 << 22
 """Pixels of the largest image that a transform takes which cannot be cut into tiles."""
 _LONGEST = 512  # latents; the transforms here see 2 to 8
+_AMPLITUDES = (1, 30, 1000) * 4  # against inputs around 1: a faint weight must turn a sign now and then
 
 Window = tuple[slice, slice]  # rows, columns
 
@@ -47,9 +48,11 @@ def tiles(size: tuple[int, int], tile: int, stride: int, margin: Callable[[], in
     else:
         side = max(size)
         if (pixels := size[0] * size[1] * stride**2) > WHOLE:
+            rescue = stride * (math.isqrt(size[0] * size[1] - 1) + 1)
             raise UserError(
                 f"This model sees all of an image at once and takes {WHOLE:,} pixels at most; with what pads "
-                f"it, this image has {pixels:,}."
+                f"it, this image has {pixels:,}; give --tile {rescue} (tile={rescue} in Python) or more, if "
+                "there is the memory for it."
             )
     for rows in _cut(size[0], side, around):
         for columns in _cut(size[1], side, around):
@@ -66,9 +69,10 @@ def scaled(window: Window, factor: int) -> Window:
 def margin(net: nn.Module, channels: int, stride: int) -> int | None:
     """How many latents beyond its own place an output of ``net`` sees, whatever the layers are.
 
-    In a strip whose inputs are NaN from the middle on, the outputs that are numbers saw none of them. None
-    where an output sees the whole image (a mean over it, a normalization of groups), or where a layer makes
-    numbers of NaN, so that nobody can tell.
+    In a strip whose inputs are NaN from the middle on, the outputs that are numbers saw none of them, unless
+    a comparison or a sign has made numbers of NaN. So halves of random strips are changed, too: an output
+    that changes has seen them. None where an output sees the whole image (a mean over it, a normalization of
+    groups), or where NaN vanishes altogether, so that nobody can tell.
 
     Args:
         net: an analysis or synthesis transform.
@@ -85,8 +89,12 @@ def margin(net: nn.Module, channels: int, stride: int) -> int | None:
         strip = torch.zeros(1, channels, stride, 2 * length * stride, dtype=torch.float32)
         strip[..., length * stride :] = torch.nan
         share = max(_clouded(net, strip), _clouded(net, strip.flip(3)))
+        if share < 0.5:
+            return None
         if share < 1:
-            return math.ceil(2 * length * share) - length if share >= 0.5 else None
+            share = max(share, _changed(net, strip.shape))
+        if share < 1:
+            return math.ceil(2 * length * share) - length
         length *= 2
     return None
 
@@ -94,6 +102,26 @@ def margin(net: nn.Module, channels: int, stride: int) -> int | None:
 def _clouded(net: nn.Module, strip: Tensor) -> float:
     """The share of output columns that have a NaN."""
     return net(strip).isnan().flatten(0, 2).any(0).double().mean().item()
+
+
+def _changed(net: nn.Module, shape: tuple[int, ...]) -> float:
+    """The share of output columns up to the farthest that ever changes with one half of random strips."""
+    rng = torch.Generator().manual_seed(0)
+    left, right = slice(None, shape[3] // 2), slice(shape[3] // 2, None)
+    share = 0.0
+    for amplitude in _AMPLITUDES:
+        strip, other = torch.randn(2, *shape, generator=rng, dtype=torch.float32)
+        before = net(strip)
+        for half in (left, right):
+            mixed = strip.clone()
+            mixed[..., half] = amplitude * other[..., half]
+            after = net(mixed)
+            differs = (after != before) & after.isfinite() & before.isfinite()  # what overflows tells nothing
+            columns = differs.flatten(0, 2).any(0)
+            if columns.any():
+                places = (columns if half is left else columns.flip(0)).nonzero()
+                share = max(share, (places.max().item() + 1) / len(columns))
+    return share
 
 
 def _cut(length: int, side: int, around: int) -> Iterator[tuple[slice, slice, slice]]:

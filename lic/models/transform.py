@@ -14,7 +14,7 @@ from lic.bitstream import Stream, StreamError, checksum
 from lic.data.images import Pixels, to_batch, to_float, to_image
 from lic.layers import crop, pad, padded_size
 from lic.models.base import Coded, CompressionModel, Forward, Size, check_block
-from lic.models.tiling import margin, scaled, tiles
+from lic.models.tiling import Tile, margin, scaled, tiles
 
 
 class TransformCoding(CompressionModel):
@@ -81,11 +81,12 @@ class TransformCoding(CompressionModel):
 
     def encode(self, image: Pixels, tile: int) -> Coded:
         """See `CompressionModel.encode`."""
+        size = (image.shape[0], image.shape[1])
+        next(self._tiles(self._latents_of(size), tile, 1))  # what the decoder would refuse is not coded
         start = time.perf_counter()
         y = self.analyze(image, tile)
         analysis_s = time.perf_counter() - start
         payloads, y_hat = self.encode_latents(y)
-        size = (image.shape[0], image.shape[1])
         return Coded(
             payloads,
             reconstruct=lambda: self.synthesize(y_hat, size, tile),
@@ -124,9 +125,9 @@ class TransformCoding(CompressionModel):
     def analyze(self, image: Pixels, tile: int) -> Tensor:
         """The image's y [1, C, h, w], float32; the image is padded by repeating its last row and column."""
         size = (image.shape[0], image.shape[1])
-        height, width = (side // self.stride for side in padded_size(size, self.downsampling))
-        y = torch.empty(1, self.latent_channels, height, width, dtype=torch.float32)
-        for part in tiles((height, width), tile, self.stride, lambda: self._margins[0]):
+        latents = self._latents_of(size)
+        y = torch.empty(1, self.latent_channels, *latents, dtype=torch.float32)
+        for part in self._tiles(latents, tile, 0):
             rows, columns = (
                 np.arange(seen.start, seen.stop).clip(max=side - 1)
                 for seen, side in zip(scaled(part.seen, self.stride), size, strict=True)
@@ -139,11 +140,20 @@ class TransformCoding(CompressionModel):
     def synthesize(self, y_hat: Tensor, size: Size, tile: int) -> Pixels:
         """The image (height, width) of its latents."""
         image = np.empty((*size, self.image_channels), np.uint8)
-        for part in tiles((y_hat.shape[2], y_hat.shape[3]), tile, self.stride, lambda: self._margins[1]):
+        for part in self._tiles((y_hat.shape[2], y_hat.shape[3]), tile, 1):
             x_hat = self.g_s(y_hat[:, :, *part.seen])[:, :, *scaled(part.kept, self.stride)]
             place = image[scaled(part.place, self.stride)]
             place[:] = to_image(x_hat)[: place.shape[0], : place.shape[1]]
         return image
+
+    def _latents_of(self, size: Size) -> Size:
+        """The (height, width) of the y of an image."""
+        height, width = padded_size(size, self.downsampling)
+        return height // self.stride, width // self.stride
+
+    def _tiles(self, latents: Size, tile: int, transform: int) -> Iterator[Tile]:
+        """See `tiles`; ``transform`` is 0 for g_a and 1 for g_s."""
+        return tiles(latents, tile, self.stride, lambda: self._margins[transform])
 
     @cached_property
     def _margins(self) -> tuple[int | None, int | None]:

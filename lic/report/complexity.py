@@ -21,7 +21,8 @@ def complexity_tables(options: Options) -> list[Table]:
 
 def layer_table(options: Options) -> Table:
     """The layers of any model, as Table 8 of Cheng et al. (2019) lists them."""
-    costs = layer_costs(build_model(**options))
+    net = build_model(**options)
+    costs = layer_costs(net, channels=net.image_channels)
     paper = paper_of(options["name"])
     table = f" ({paper.layers})" if paper and paper.layers else ""
     view = plain_table(f"Layers of {describe_model(**options)}, 256x256 input{table}")

@@ -71,8 +71,13 @@ def build_training(
     """The way of training that the configuration chooses, about to train ``net`` on ``data``.
 
     Raises:
-        UserError: it is something else, an option is impossible, or the data do not suit it.
+        UserError: it is something else, an option is impossible, or the data do not suit it or the net.
     """
+    if net.image_channels != data.channels:
+        raise UserError(
+            f"The model codes images of {net.image_channels} channels (1 is gray, 3 are colours), and the data "
+            f"have {data.channels}; give data.channels={net.image_channels}, or choose another model."
+        )
     options = {str(key): None for key in cfg.training if key != "_target_"}
     try:
         inspect.signature(get_object(cfg.training["_target_"])).bind(net, config, **options)

@@ -15,7 +15,7 @@ image = BuiltinPhotos("test")[2]
 for name in json.loads(sys.argv[1]):
     net = calibrated(name, width=16, bottleneck=16)
     codec = LearnedCodec(net, CodecInfo("", "", learned=True, model=""))
-    y, encoded = codec.analyze(image), codec.encode(image)
+    y, encoded = net.analyze(image, codec.tile), codec.encode(image)
     assert (codec.decode(encoded.data) == encoded.reconstruct()).all() and not net.training
     print((y.round() != 0).float().mean().item(), 8 * len(encoded.data) / y.numel())
 """

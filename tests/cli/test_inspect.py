@@ -72,6 +72,7 @@ def test_an_exported_model_is_a_model(lic: Lic, tmp_path: Path) -> None:
         (["complexity", "model=nonsense"], "nonsense"),
         (["complexity", "model=hyperprior", "upsample=tconv"], "takes no upsample="),
         (["complexity", "model.width=7"], "even number"),
+        (["complexity", "--config-dir", "nowhere"], "nowhere is no folder"),
     ],
 )
 def test_bad_input_is_one_line(lic: Lic, tmp_path: Path, arguments: list[str], words: str) -> None:

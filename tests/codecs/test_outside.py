@@ -87,6 +87,13 @@ def test_parts_that_a_family_does_not_write_are_refused(change: dict[str, object
         codec.decode(replace(stream, **change).pack())  # type: ignore[arg-type]
 
 
+def test_a_codec_around_another_need_not_ask_for_itself() -> None:
+    codec = codec_of(Compact(), INFO)
+    stream = Stream.unpack(codec.encode(image(9, 9)).data)
+    with pytest.raises(StreamError, match="another coding method"):
+        codec.decode(replace(stream, method=3).pack())
+
+
 def test_it_is_kept_and_loaded_like_the_others(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "run", "thumbnail")
     export(tmp_path / "run", tmp_path / "model.lic-model")

@@ -153,3 +153,8 @@ def test_counting_leaves_the_network_as_it_was() -> None:
     layer_costs(net, side=64)
     assert net.training
     assert not any(m._forward_hooks for m in net.modules())
+
+
+def test_a_layer_of_gray_images() -> None:
+    (cost,) = layer_costs(conv(1, 5, 3, stride=2), side=32, channels=1)
+    assert (cost.flops, cost.macs) == ((5 * 9 + 5) * 16 * 16, 5 * 9 * 16 * 16)
