@@ -16,6 +16,7 @@ from lic.data.loading import Batch
 from lic.data.module import ImageData
 from lic.entropy import is_quantile, own_noise, quantile_loss
 from lic.errors import UserError
+from lic.foreign import Plain
 from lic.losses import DISTORTIONS, check_distortion, check_lambda, lambda_warning, rd_cost
 from lic.metrics.quality import MS_SSIM_MIN_SIDE, psnr
 from lic.models import CompressionModel, Forward
@@ -101,7 +102,7 @@ class RateDistortion(Training):
     @property
     def objective(self) -> Objective:
         """See `Training.objective`."""
-        values: dict[str, float | int | str] = {"lambda": self.lmbda, "distortion": self.distortion_name}
+        values: dict[str, Plain] = {"lambda": self.lmbda, "distortion": self.distortion_name}
         return Objective(values, setting=f"λ = {self.lmbda:g}", curve=self.distortion_name)
 
     def check_data(self, data: ImageData) -> None:
