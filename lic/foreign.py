@@ -9,6 +9,29 @@ from typing import Any
 
 LARGEST_JSON = 1 << 26
 """Bytes; the rows of about 150,000 images."""
+_LONGEST_TEXT, _LONGEST_KEY, _LARGEST_NUMBER, _MOST_KEYS = 1000, 100, 1e18, 100
+
+Plain = bool | float | int | str | None
+"""What an option of a network or a part of an objective may be."""
+
+
+def is_plain(value: object) -> bool:
+    """Whether people can be shown a value as it is: a number, or text without control characters."""
+    if isinstance(value, str):
+        return value.isprintable() and len(value) <= _LONGEST_TEXT
+    return value is None or (isinstance(value, int | float) and abs(value) < _LARGEST_NUMBER)
+
+
+def is_plain_table(table: object) -> bool:
+    """Whether people can be shown a table as it is: a few plain values by short names."""
+    return (
+        isinstance(table, dict)
+        and len(table) <= _MOST_KEYS
+        and all(
+            isinstance(key, str) and 0 < len(key) <= _LONGEST_KEY and is_plain(key) and is_plain(value)
+            for key, value in table.items()
+        )
+    )
 
 
 def inside(folder: Path, *parts: str) -> Path | None:
@@ -25,7 +48,7 @@ def inside(folder: Path, *parts: str) -> Path | None:
 def link_out(folder: Path, patterns: Sequence[str]) -> Path | None:
     """A link to a place outside of a folder, with a name of these patterns or anywhere below one."""
     top = folder.resolve()
-    for place in folder.iterdir():
+    for place in folder.iterdir() if folder.is_dir() else ():
         if not any(fnmatchcase(place.name, pattern) for pattern in patterns):
             continue
         for path in (place, *place.rglob("*")):

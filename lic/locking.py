@@ -36,11 +36,7 @@ def only_writer(folder: Path, patterns: Sequence[str] = WRITTEN) -> Iterator[Non
     from filelock import FileLock, Timeout  # a tenth of a second that --help need not wait
 
     folder.mkdir(parents=True, exist_ok=True)
-    if link := link_out(folder, patterns):
-        raise UserError(
-            f"{link} is a link out of its folder, where this command would write; remove it, or give another "
-            "folder (hydra.sweep.dir=… with -m, else hydra.run.dir=…)."
-        )
+    refuse_links(folder, patterns)
     lock = FileLock(folder / LOCK_FILE)
     file = folder / HOLDER_FILE  # beside the lock, which has a content of its own where there is no flock
     try:
@@ -57,6 +53,19 @@ def only_writer(folder: Path, patterns: Sequence[str] = WRITTEN) -> Iterator[Non
         yield
     finally:
         lock.release()
+
+
+def refuse_links(folder: Path, patterns: Sequence[str]) -> None:
+    """Before something is written with a name of these patterns in a folder, which may be somebody else's.
+
+    Raises:
+        UserError: there, or anywhere below, is a link out of the folder.
+    """
+    if link := link_out(folder, patterns):
+        raise UserError(
+            f"{link} is a link out of its folder, where this command would write; remove it, or give another "
+            "folder (hydra.sweep.dir=… with -m, else hydra.run.dir=…)."
+        )
 
 
 @contextmanager

@@ -22,8 +22,9 @@ from lic.data import write_png
 from lic.errors import UserError
 from lic.interruption import Interrupted
 from lic.locking import only_writer
-from lic.status import STATUS_FILE, read_status
+from lic.status import STATUS_FILE, read_status, write_status
 from lic.sweep.names import register_resolvers
+from lic.sweep.summary import SweepSummary
 
 NARROW = ("model=baseline", "model.width=4", "model.kernel_size=3", "distortion=mse")
 QUICK = ("trainer=debug", "trainer.accelerator=cpu", "logger=csv", "data=folder", "data.root=photos")
@@ -293,6 +294,20 @@ def test_a_received_folder_does_not_have_its_user_write_elsewhere(
         done.stderr.startswith(f"Error: {link} is a link out of its folder") and done.stderr.count("\n") == 1
     )
     assert not any((tmp_path / "mine").iterdir())
+
+
+def test_a_sweep_of_trainings_without_files_ends_well(tmp_path: Path, caplog: Any) -> None:
+    """Not every network is a codec; where some are, what they left is summed up."""
+    cfg = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    for name in ("lr-1", "lr-2"):
+        (tmp_path / name).mkdir()
+    write_status(tmp_path / "lr-1", status="done", cost=1.0)
+    SweepSummary().on_multirun_end(cfg)
+    assert not caplog.records and not (tmp_path / "report.html").exists()
+    write_status(tmp_path / "lr-2", status="failed", error="x")
+    with pytest.raises(SystemExit) as end:
+        SweepSummary().on_multirun_end(cfg)
+    assert end.value.code == 3
 
 
 def test_a_command_to_continue_is_one(

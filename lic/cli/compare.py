@@ -26,8 +26,8 @@ def compare(
     bpp: Annotated[
         float | None,
         typer.Option(
-            help="Of several λ of a codec, show the file nearest to this rate. Default: the lowest rate "
-            "that all learned codecs have."
+            help="Of several settings of a codec, show the file nearest to this rate. Default: the lowest "
+            "rate that all learned codecs have."
         ),
     ] = None,
     force: Force = False,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lic.data.images import AnyImage, Pixels, to_batch, to_pil, to_pixels
 from lic.errors import UserError
+from lic.foreign import Plain
 
 AnyBytes = bytes | bytearray | memoryview
 
@@ -31,8 +32,8 @@ class CodecInfo:
     setting: str
     learned: bool
     model: str
-    options: dict[str, bool | float | int | str | None] = field(default_factory=dict, hash=False)
-    objective: dict[str, float | int | str] = field(default_factory=dict, hash=False)
+    options: dict[str, Plain] = field(default_factory=dict, hash=False)
+    objective: dict[str, Plain] = field(default_factory=dict, hash=False)
     parameters: int | None = None
     macs: int | None = None
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from lic.console import track
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
+from lic.locking import refuse_links
 from lic.metrics.measures import measure_images
 
 STREAMS, CLASSICAL = "streams", "classical"
+_WRITTEN = (STREAMS, ORIGINALS, RECONSTRUCTIONS)
 
 
 class DecodingError(RuntimeError):
@@ -68,10 +71,15 @@ def evaluate(
 def evaluate_settings(
     codec: FileCodec, images: ImageSet, folder: Path, data: str, pictures: Sequence[int] = ()
 ) -> list[Result]:
-    """Measure ``codec`` at each of its settings: in ``folder``, or of several each in a folder below it."""
+    """Measure ``codec`` at each of its settings: in ``folder``, or of several each in a folder below it.
+
+    Raises:
+        UserError: as `evaluate`, or such a folder leads out of ``folder``.
+    """
     places = {one: folder / name for name, one in codec.settings.items()}
     if len(places) == 1:
         places = dict.fromkeys(places, folder)
+    refuse_links(folder, _WRITTEN if len(places) == 1 else [escape(name) for name in codec.settings])
     return [evaluate(one, images, place, data, pictures) for one, place in places.items()]
 
 
@@ -81,8 +89,12 @@ def evaluate_classical(
     """One result per quality of a classical codec, each in a folder of its own.
 
     Without ``again``, those that have a result already are left as they are.
+
+    Raises:
+        UserError: as `evaluate`, or such a folder leads out of ``folder``.
     """
     places = {codec: folder / setting for setting, codec in classical_codecs(name).items()}
+    refuse_links(folder, [escape(place.name) for place in places.values()])
     todo = [codec for codec, place in places.items() if again or not (place / RESULT_FILE).exists()]
     pictures = some_pictures(len(images))
     return [

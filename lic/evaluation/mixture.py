@@ -194,5 +194,5 @@ def _describe(codecs: Sequence[CodecInfo], target_bpp: float, measure: Measure) 
         learned=True,
         model="rate control",
         objective=common,
-        parameters=sum(codec.parameters or 0 for codec in codecs),
+        parameters=sum(model.parameters or 0 for model in {replace(codec, setting="") for codec in codecs}),
     )

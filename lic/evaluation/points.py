@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import os
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -182,7 +182,7 @@ def bd_rates(curve: Curve, all_curves: Sequence[Curve]) -> dict[str, BDRate] | N
 def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
     """Write ``rd.csv``: a row per point, by curve and rate; empty where a measure does not exist.
 
-    Each option of a network and each part of an objective that occurs has a column.
+    Each option of a network and each part of an objective that occurs has a column of its own.
     """
     ordered = [point for curve in curves(points) for point in curve.points]
     codecs = [point.result.codec for point in ordered]
@@ -190,16 +190,20 @@ def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
         "bpp", "bpp_pooled", "estimated_bpp", "gap_percent", *averages(),
         "encode_s", "decode_s", "analysis_s", "synthesis_s",
     )  # fmt: skip
-    columns = dict.fromkeys([
-        "curve", "setting", "model", *all_keys(codec.options for codec in codecs),
-        *all_keys(codec.objective for codec in codecs), "parameters", "data", "images", *numbers, "run",
-    ])  # fmt: skip
+    who, where = ("curve", "setting", "model"), ("parameters", "data", "images", *numbers, "run")
+    options = own_columns("model", (codec.options for codec in codecs), (*who, *where))
+    objective = own_columns(
+        "objective", (codec.objective for codec in codecs), (*who, *where, *options.values())
+    )
+    columns = [*who, *options.values(), *objective.values(), *where]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n")
     writer.writeheader()
     for point, codec in zip(ordered, codecs, strict=True):
         values = point.mean | {"gap_percent": point.gap_percent}
-        writer.writerow(codec.options | codec.objective | {
+        writer.writerow({
+            **{options[key]: value for key, value in codec.options.items()},
+            **{objective[key]: value for key, value in codec.objective.items()},
             "curve": codec.curve, "setting": codec.setting, "model": codec.model,
             "parameters": codec.parameters, "data": point.result.data, "images": len(point.result.rows),
             **{name: "" if math.isnan(values[name]) else round(values[name], 6) for name in numbers},
@@ -208,9 +212,15 @@ def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
     write_text(path, stream.getvalue())
 
 
-def all_keys(tables: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The keys that occur, in the order in which they do."""
-    return list(dict.fromkeys(key for table in tables for key in table))
+def own_columns(kind: str, tables: Iterable[Mapping[str, Any]], taken: Collection[str]) -> dict[str, str]:
+    """The column of every key that occurs: itself, behind its kind ("objective.bpp") where that is taken."""
+    columns: dict[str, str] = {}
+    for key in dict.fromkeys(key for table in tables for key in table):
+        name = key
+        while name in taken or name in columns.values():
+            name = f"{kind}.{name}"
+        columns[key] = name
+    return columns
 
 
 def table(points: Iterable[Point]) -> Table:

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 from lic.atomic import write_text
 from lic.codecs.base import CodecInfo
 from lic.errors import UserError
-from lic.foreign import inside, read_json
+from lic.foreign import inside, is_plain_table, read_json
 from lic.metrics.measures import all_measures
 
 __all__ = [
@@ -198,7 +198,10 @@ def _from_json(value: Any) -> Any:
 def _check(name: str, value: Any, kind: Any) -> None:
     """Whether a value has the type of its field, and a size that can be shown and computed with."""
     if get_origin(kind) is dict:
-        _check_table(name, value, get_args(kind)[1])
+        if get_args(kind)[1] is float:
+            _check_measures(name, value)
+        elif not is_plain_table(value):  # what trains can be reported
+            raise ValueError(f"{name} is no small table of plain values")
         return
     kinds = get_args(kind) or (kind,)
     if type(value) not in (kinds if float not in kinds else (*kinds, int)):  # JSON may leave out the point
@@ -211,14 +214,14 @@ def _check(name: str, value: Any, kind: Any) -> None:
         raise ValueError(f"{name} is out of range")
 
 
-def _check_table(name: str, table: Any, kind: Any) -> None:
-    """Names of keywords, which become columns, and their values."""
+def _check_measures(name: str, table: Any) -> None:
+    """Plain words and numbers."""
     if type(table) is not dict or len(table) > _LONGEST_KEY:
         raise TypeError(f"{name} is no small table")
     for key, value in table.items():
         if not key.isidentifier() or len(key) > _LONGEST_KEY:
             raise ValueError(f"{name} has {key!r:.99}, which is no name")
-        _check(key, value, kind)
+        _check(key, value, float)
 
 
 def _check_images(rows: list[Row]) -> None:

@@ -97,8 +97,15 @@ def all_measures() -> dict[str, Measure]:
 @cache
 def _find_installed() -> None:
     """When a measure is first asked for, not on import: these packages import what stands above."""
-    for name in plugins.names("lic.measures"):
-        register(plugins.load("lic.measures", name))
+    found = dict(MEASURES)
+    rest: list[Measure] = [plugins.load("lic.measures", name) for name in plugins.names("lic.measures")]
+    while rest:  # bases first
+        names = {measure.name for measure in rest}
+        ready = [measure for measure in rest if measure.of not in names] or rest  # a circle is refused
+        for measure in ready:
+            _add(found, measure)
+        rest = [measure for measure in rest if measure not in ready]
+    MEASURES.update(found)  # all, or none where one is refused
 
 
 def register(measure: Measure) -> None:
@@ -107,15 +114,19 @@ def register(measure: Measure) -> None:
     Raises:
         UserError: the name is no plain word or is taken, or there is no such base.
     """
-    if not measure.name.isidentifier() or measure.name in MEASURES:
+    _add(MEASURES, measure)
+
+
+def _add(table: dict[str, Measure], measure: Measure) -> None:
+    if not measure.name.isidentifier() or measure.name in table:
         raise UserError(
             f"A measure cannot be called {measure.name!r}; choose a plain word that is not taken."
         )
-    if measure.of is not None and measure.of not in MEASURES:
+    if measure.of is not None and measure.of not in table:
         raise UserError(
             f"The measure {measure.name} is made of {measure.of}, which is none; register that first."
         )
-    MEASURES[measure.name] = measure
+    table[measure.name] = measure
 
 
 def measure_called(name: str) -> Measure:

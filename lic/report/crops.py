@@ -77,8 +77,8 @@ class Crop:
 def choose(points: Iterable[Point], image: str | None = None, bpp: float | None = None) -> list[Kept]:
     """One reconstruction of one image per codec: classical codecs first, then the learned ones, by name.
 
-    Of several λ of a learned codec, the one whose file of this image is nearest to ``bpp``; by default to
-    the lowest rate that all of them have (the highest of their lowest). Of the qualities of a classical
+    Of several settings of a learned codec, the one whose file of this image is nearest to ``bpp``; by default
+    to the lowest rate that all of them have (the highest of their lowest). Of the qualities of a classical
     codec, the one whose file is nearest in size to the mean of those. Without learned codecs the
     classical ones follow their rule.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from lic.evaluation.points import Curve, Point, all_keys, curves
+from lic.evaluation.points import Curve, Point, curves, own_columns
 from lic.metrics.measures import Measure, averages, axes
 from lic.report.figures import rd_figure
 from lic.report.gallery import Scene, gallery
@@ -50,9 +50,11 @@ def log_sweep(folder: Path, points: Sequence[Point], project: str) -> None:
 def _table(all_curves: Sequence[Curve]) -> Any:
     import wandb
 
-    objective = all_keys(point.result.codec.objective for curve in all_curves for point in curve.points)
+    codecs = [point.result.codec for curve in all_curves for point in curve.points]
     measures = ["bpp", "estimated_bpp", *averages(), "encode_s", "decode_s"]
-    table = wandb.Table(columns=["curve", "setting", *objective, "data", "images", *measures])
+    who, where = ["curve", "setting"], ["data", "images", *measures]
+    objective = own_columns("objective", (codec.objective for codec in codecs), [*who, *where])
+    table = wandb.Table(columns=[*who, *objective.values(), *where])
     for curve in all_curves:
         for point in curve.points:
             codec, result = point.result.codec, point.result

@@ -6,8 +6,9 @@ from typing import Any
 
 from lic.codecs.base import CodecInfo
 from lic.errors import UserError
+from lic.foreign import is_plain, is_plain_table
 from lic.models import CompressionModel, describe_model
-from lic.store.objective import Objective, is_plain
+from lic.store.objective import Objective
 
 
 def model_options(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def model_options(config: Mapping[str, Any]) -> dict[str, Any]:
 class Description:
     """A trained codec in plain values: network, objective, and the rest that tells it from others.
 
-    ``model`` are the keywords of `lic.models.build_model`, ``variant`` says what else a sweep varied.
+    ``model`` are the keywords of `lic.models.build_model`, ``variant`` says what a sweep varied.
     """
 
     model: dict[str, Any]
@@ -39,11 +40,10 @@ class Description:
         """
         try:
             model, variant = model_options(source), source.get("variant") or ""
-            texts = [*model, model["name"], variant]
+            texts = [model["name"], variant]
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError("It does not describe its model.") from error
-        values = [*model, *model.values(), variant]
-        if not all(map(is_plain, values)) or not all(isinstance(text, str) for text in texts):
+        if not (is_plain_table(model) and all(isinstance(text, str) and is_plain(text) for text in texts)):
             raise UserError("It does not describe its model.")
         return cls(model, Objective.parse(objective), variant)
 
@@ -53,7 +53,7 @@ class Description:
 
     def info(self, net: CompressionModel) -> CodecInfo:
         """Who the codec is, in reports."""
-        others = ", ".join(filter(None, [self.objective.curve, self.variant]))  # make another curve
+        others = ", ".join(filter(None, [self.objective.curve, *self._other_choices()]))
         return CodecInfo(
             curve=describe_model(**self.model) + (f" ({others})" if others else ""),
             setting=self.objective.setting,
@@ -63,3 +63,9 @@ class Description:
             objective=self.objective.values,
             parameters=sum(p.numel() for p in net.parameters()),
         )
+
+    def _other_choices(self) -> list[str]:
+        """What a sweep varied besides the model and what moves along its curve: it makes another curve."""
+        told = {"model", *self.model, *self.objective.values}
+        swept = [override.lstrip("+") for override in self.variant.split(", ")]
+        return [o for o in swept if told.isdisjoint((o.partition("=")[0], o.partition(".")[0]))]

@@ -22,13 +22,13 @@ from lic.bitstream import Entry
 from lic.codecs.learned import fingerprint
 from lic.entropy import tables
 from lic.errors import UserError, naming_file
-from lic.foreign import read_json
+from lic.foreign import is_plain, read_json
 from lic.models import CompressionModel
 from lic.status import read_status
 from lic.store import MODEL_SUFFIX
 from lic.store.checkpoint import find_model, net_of, read_checkpoint, setting
 from lic.store.description import Description
-from lic.store.objective import Objective, is_plain
+from lic.store.objective import Objective
 from lic.store.rebuild import rebuild_net
 
 VERSION = 2
@@ -117,7 +117,7 @@ def describe_model_file(source: str | os.PathLike[str]) -> list[Entry]:
         Entry("fingerprint", "names the model in its streams", fingerprint(net).hex()),
         *(Entry(key, "option of the model", _printable(value)) for key, value in description.model.items()),
         *(
-            Entry(key, "of what it was trained for", value)
+            Entry(key, "of what it was trained for", _printable(value))
             for key, value in description.objective.values.items()
         ),
         *(Entry(key, _MEANINGS.get(key, ""), _printable(value)) for key, value in training.items()),

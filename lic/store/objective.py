@@ -4,15 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lic.errors import UserError
-
-_LONGEST_TEXT = 1000
-
-
-def is_plain(value: object) -> bool:
-    """Whether people can be shown a value as it is: a number, or text without control characters."""
-    if isinstance(value, str):
-        return value.isprintable() and len(value) <= _LONGEST_TEXT
-    return value is None or (isinstance(value, int | float) and abs(value) < 1e18)
+from lic.foreign import Plain, is_plain, is_plain_table
 
 
 @dataclass(frozen=True)
@@ -25,7 +17,7 @@ class Objective:
         curve: what else is told of a curve besides its model ("ms_ssim"); may be empty.
     """
 
-    values: dict[str, float | int | str] = field(default_factory=dict)
+    values: dict[str, Plain] = field(default_factory=dict)
     setting: str = "trained"
     curve: str = ""
 
@@ -43,12 +35,11 @@ class Objective:
         """
         try:
             made = cls(**source)
-            words = [made.setting, made.curve, *made.values]
-            plain = all(map(is_plain, [*words, *made.values.values()]))
-            if not plain or not all(isinstance(word, str) for word in words):
-                raise TypeError("not plain")
-        except (TypeError, AttributeError) as error:
+        except TypeError as error:
             raise UserError("It does not say what it was trained for.") from error
+        words = (made.setting, made.curve)
+        if not (is_plain_table(made.values) and all(isinstance(w, str) and is_plain(w) for w in words)):
+            raise UserError("It does not say what it was trained for.")
         return made
 
     def plain(self) -> dict[str, Any]:

@@ -48,10 +48,8 @@ def _job_name(overrides: Sequence[str], swept: Sequence[str]) -> str:
 
 
 def _variant(overrides: Sequence[str], swept: Sequence[str]) -> str:
-    """The options that a sweep varies besides λ and the model, whose names curves have anyway."""
-    named = ("lambda", "model", "upsample", "distortion")
-    keys = [key for key in swept if key.split(".")[0] not in named]
-    return ", ".join(o for o in overrides if o.split("=")[0] in keys)
+    """What a sweep varies; a curve's name leaves out what model and objective tell of it."""
+    return ", ".join(o for o in overrides if o.split("=")[0] in swept)
 
 
 def _folder_name(overrides: Iterable[str]) -> str:

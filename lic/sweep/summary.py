@@ -57,13 +57,14 @@ class SweepSummary(Callback):
             _lock.close()
 
     def _summarize(self, config: DictConfig) -> None:
-        from lic.report.summary import summarize  # Hydra composes without torch
+        from lic.evaluation.result import RESULT_FILE  # Hydra composes without torch
+        from lic.report.summary import summarize
 
         folder = Path(config.hydra.sweep.dir)
         jobs = sorted(status.parent for status in folder.glob(f"*/{STATUS_FILE}"))
         states = {job: read_status(job) for job in jobs}
         try:
-            if any(state.get("status") == "done" for state in states.values()):
+            if next(folder.rglob(RESULT_FILE), None):  # not every training ends in coded files
                 summarize(folder, OmegaConf.select(config, "logger.wandb.project"))
         except Exception:  # Hydra would turn it into a warning
             _log.exception(

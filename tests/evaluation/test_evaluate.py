@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,14 @@ from lic.codecs.classical import PillowCodec
 from lic.codecs.learned import LearnedCodec
 from lic.data import ImageFolder, Pixels, read_image, write_png
 from lic.data.sources import ImageSet
-from lic.evaluation.evaluate import DecodingError, evaluate, evaluate_classical, some_pictures
+from lic.errors import UserError
+from lic.evaluation.evaluate import (
+    DecodingError,
+    evaluate,
+    evaluate_classical,
+    evaluate_settings,
+    some_pictures,
+)
 from lic.evaluation.result import RESULT_FILE, Result
 from lic.metrics.complexity import macs_per_pixel
 from lic.models import CompressionModel
@@ -35,6 +42,14 @@ class Raw(FileCodec):
 
     def decode(self, data: bytes) -> Pixels:
         return np.frombuffer(data, np.uint8).reshape(*self.shape, 3)
+
+
+class Twice(Raw):
+    """Has two settings, which do the same."""
+
+    @property
+    def settings(self) -> Mapping[str, FileCodec]:
+        return {"raw-1": Raw(self.shape), "raw-2": Raw(self.shape)}
 
 
 @pytest.fixture
@@ -109,3 +124,27 @@ def test_rates_of_kodak_are_the_published_ones(photo_folder: Any, published: Any
 @pytest.mark.parametrize(("count", "indexes"), [(1, [0]), (3, [0, 1, 2]), (24, [0, 8, 15, 23])])
 def test_some_pictures_are_spread(count: int, indexes: list[int]) -> None:
     assert some_pictures(count) == indexes
+
+
+@pytest.mark.parametrize("link", ["raw-2", "raw-2/streams", "jpeg-30", "jpeg-30/originals", "streams"])
+def test_no_setting_is_written_through_a_link(images: ImageSet, tmp_path: Path, link: str) -> None:
+    place = tmp_path / "received" / link
+    place.parent.mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    place.symlink_to(tmp_path / "mine")
+    (tmp_path / "received" / "data").symlink_to("/usr")  # nothing is written there
+    with pytest.raises(UserError, match=f"{link} is a link out of its folder"):
+        if link.startswith("jpeg"):
+            evaluate_classical("jpeg", images, tmp_path / "received", "noise")
+        else:
+            codec = Raw((20, 30)) if link == "streams" else Twice((20, 30))
+            evaluate_settings(codec, images, tmp_path / "received", "noise", pictures=[0])
+    assert not any((tmp_path / "mine").iterdir())
+    assert not list((tmp_path / "received").rglob(RESULT_FILE))
+
+
+def test_a_folder_may_be_given_by_a_link(images: ImageSet, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").symlink_to("elsewhere")
+    assert len(evaluate_settings(Twice((20, 30)), images, tmp_path / "run", "noise")) == 2
+    assert (tmp_path / "elsewhere" / "raw-2" / RESULT_FILE).exists()

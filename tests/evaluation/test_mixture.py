@@ -148,6 +148,8 @@ def test_who_the_mixture_is() -> None:
     assert (two.objective, two.parameters, two.learned) == ({"distortion": "ms_ssim"}, 2000, True)
     assert three.curve == "rate control by PSNR: net (ms_ssim), λ = 5 | λ = 10 + other (mse), λ = 0.1"
     assert (three.objective, three.parameters) == ({}, 2005)
+    settings = [made_up([100], [0.9], replace(INFO, setting=f"quality {q}")) for q in (10, 50)]
+    assert mix([*settings, b], 0.15, "psnr").result.codec.parameters == 2000, "one network, two settings"
 
 
 def test_an_image_without_loss_may_be_chosen() -> None:

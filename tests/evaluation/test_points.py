@@ -8,6 +8,7 @@ import pytest
 from lic.console import Console
 from lic.errors import UserError
 from lic.evaluation.points import bd_rates, collect, collect_failures, curves, number, table, write_rd_csv
+from lic.foreign import Plain
 from lic.metrics.bd_rate import bd_rate
 
 from ..made_runs import MakeRun, jpeg, learned
@@ -108,8 +109,9 @@ def test_rd_csv(sweep: Path, make_run: MakeRun) -> None:
 
 def test_rd_csv_has_a_column_for_each_part_of_an_objective(sweep: Path, make_run: MakeRun) -> None:
     """Names that are columns already stay what they were."""
-    objective: dict[str, float | int | str] = {"rate": 0.5, "lambda": 2, "bpp": 7, "curve": "forged"}
-    make_run("sweep/gan", replace(learned("gan", 1), objective=objective, options={"depth": 3}), 0.3, 28)
+    objective: dict[str, Plain] = {"rate": 0.5, "lambda": 2, "bpp": 7, "curve": "forged", "depth": 4}
+    options: dict[str, Plain] = {"depth": 3, "data": "x"}
+    make_run("sweep/gan", replace(learned("gan", 1), objective=objective, options=options), 0.3, 28)
     write_rd_csv(sweep / "rd.csv", collect([sweep]))
     header, *_ = (sweep / "rd.csv").read_text("utf-8").splitlines()
     columns = header.split(",")
@@ -118,6 +120,8 @@ def test_rd_csv_has_a_column_for_each_part_of_an_objective(sweep: Path, make_run
     gan, net, classical = rows["gan"], rows["lambda=5"], rows["classical/jpeg-10"]
     assert (gan["rate"], gan["lambda"], gan["distortion"], gan["depth"]) == ("0.5", "2", "", "3")
     assert gan["curve"] == "gan" and float(gan["bpp"]) == pytest.approx(0.3)
+    assert (gan["objective.curve"], gan["objective.bpp"], gan["objective.depth"]) == ("forged", "7", "4")
+    assert (gan["data"], gan["model.data"]) == ("photos", "x")
     assert (net["rate"], net["lambda"], net["distortion"], net["depth"]) == ("", "5", "ms_ssim", "")
     assert (classical["rate"], classical["lambda"]) == ("", "")
 

@@ -4,6 +4,8 @@ import csv
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lic import plugins
 from lic.codecs.classical import PillowCodec
 from lic.console import Console
 from lic.data import ImageFolder, write_png
@@ -21,6 +24,7 @@ from lic.evaluation.evaluate import evaluate
 from lic.evaluation.mixture import evaluate_mixture
 from lic.evaluation.points import bd_rates, collect, curves, table, write_rd_csv
 from lic.evaluation.result import Result
+from lic.metrics import measures
 from lic.metrics.measures import MEASURES, Measure, measure_images, register
 from lic.report import crops, sweep_run
 from lic.report.gallery import gallery
@@ -158,6 +162,37 @@ def test_forged_values_of_a_toy_measure_are_refused(run: Path) -> None:
         file.write_text(json.dumps(content), "utf-8")
         with pytest.raises(UserError, match="largest_error"):
             Result.load(file)
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, **offered: Measure) -> None:
+    monkeypatch.setattr(measures, "MEASURES", dict(MEASURES))
+    monkeypatch.setattr(plugins, "names", lambda group: tuple(sorted(offered)))
+    monkeypatch.setattr(plugins, "load", lambda group, name: offered[name])
+    measures._find_installed.cache_clear()
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Lets packages offer measures by names whose order is the alphabet's."""
+    yield partial(offer, monkeypatch)
+    monkeypatch.undo()
+    measures._find_installed.cache_clear()
+
+
+def test_a_derived_measure_may_be_offered_before_its_base(installed: Any) -> None:
+    installed(a=DERIVED, b=TOY)
+    assert list(measures.all_measures()) == [*DECLARED, "largest_error", "errors_db"]
+
+
+def test_of_measures_that_are_offered_all_are_there_or_none(installed: Any) -> None:
+    installed(a=TOY, b=replace(DERIVED, name="other", of="nothing"))
+    for _ in range(2):
+        with pytest.raises(UserError, match="other is made of nothing, which is none"):
+            measures.all_measures()
+    assert list(measures.MEASURES) == DECLARED
+    installed(a=DERIVED, b=replace(TOY, of="errors_db"))
+    with pytest.raises(UserError, match="errors_db is made of largest_error"):
+        measures.all_measures()
 
 
 def test_names_are_taken_once(toy: None) -> None:
