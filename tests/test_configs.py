@@ -206,7 +206,7 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
 
 def test_a_gray_model_wants_gray_data(config: Compose) -> None:
     plain = checked_config(cfg := config())
-    with pytest.raises(UserError, match="image_channels=1 .* data.channels=3; give data.channels=1"):
+    with pytest.raises(UserError, match=r"image_channels=1 .* data.channels=3; give data.channels=1"):
         build_training(cfg, plain, GrayThumbnail(), build_data(cfg))
 
 

@@ -75,7 +75,7 @@ def build_training(
     if net.image_channels != data.channels:
         raise UserError(
             f"The model codes images with image_channels={net.image_channels} (1 is gray, 3 is colour), and "
-            f"data.channels={data.channels}; give data.channels={net.image_channels}, or choose another model."
+            f"data.channels={data.channels}; give data.channels={net.image_channels}, or another model."
         )
     try:
         made = instantiate(cfg.training, _partial_=True)(net, config)
