@@ -193,7 +193,7 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
         "+training.lmbd=3": "lmbd",
         "+sede=3": "Unknown option sede",
         "+optimizer.momentum=3": "Unknown option optimizer.momentum",
-        "data.channels=1": r"images of 3 channels .* data have 1; give data.channels=3",
+        "data.channels=1": "image_channels=3 .* data.channels=1; give data.channels=3",
         "checkpoint_minutes=0": "checkpoint_minutes must be a positive number, not 0",
     }
     for override, sentence in refused.items():
@@ -207,7 +207,7 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
 
 def test_a_gray_model_wants_gray_data(config: Compose) -> None:
     plain = checked_config(cfg := config())
-    with pytest.raises(UserError, match=r"images of 1 channels .* data have 3; give data.channels=1"):
+    with pytest.raises(UserError, match=r"image_channels=1 .* data.channels=3; give data.channels=1"):
         build_training(cfg, plain, GrayThumbnail(), build_data(cfg))
 
 

@@ -17,7 +17,7 @@ from lic.errors import UserError
 WHOLE = 1 << 22
 """Pixels of the largest image that a transform takes which cannot be cut into tiles."""
 _LONGEST = 512  # latents; the transforms here see 2 to 8
-_AMPLITUDES = (1, 30, 1000) * 4  # against inputs around 1: a faint weight must turn a sign now and then
+_AMPLITUDES = (1, 30, 1e3, 1e5) * 4  # against inputs around 1: a faint weight must turn a sign now and then
 
 Window = tuple[slice, slice]  # rows, columns
 

@@ -75,8 +75,8 @@ def build_training(
     """
     if net.image_channels != data.channels:
         raise UserError(
-            f"The model codes images of {net.image_channels} channels (1 is gray, 3 are colours), and the "
-            f"data have {data.channels}; give data.channels={net.image_channels}, or choose another model."
+            f"The model codes images with image_channels={net.image_channels} (1 is gray, 3 is colour), and "
+            f"data.channels={data.channels}; give data.channels={net.image_channels}, or another model."
         )
     options = {str(key): None for key in cfg.training if key != "_target_"}
     try:

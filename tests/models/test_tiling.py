@@ -104,9 +104,7 @@ def test_what_cannot_be_cut_has_no_margin(kind: type[nn.Conv2d]) -> None:
 def test_what_cannot_be_cut_is_taken_whole_up_to_a_limit() -> None:
     (tile,) = tiles((128, 128), 64, 16, lambda: None)  # 2048x2048 pixels
     assert tile.seen == tile.kept == tile.place == (slice(0, 128), slice(0, 128))
-    with pytest.raises(
-        UserError, match=r"takes 4,194,304 pixels at most; .* has 4,227,072; give --tile 2064 "
-    ):
+    with pytest.raises(UserError, match=r"takes 4,194,304 pixels .* has 4,227,072; give --tile 2064 "):
         tuple(tiles((129, 128), 64, 16, lambda: None))
 
 
@@ -150,9 +148,7 @@ def test_a_network_with_statistics_of_the_whole_image_is_coded_whole(
     assert np.array_equal(tiled.decode(data), whole.decode(data))
     monkeypatch.setattr(tiling, "WHOLE", 300 * 400)
     for refused in (lambda: tiled.encode(photo), lambda: tiled.decode(data)):
-        with pytest.raises(
-            UserError, match=r"takes 120,000 pixels at most; .* has 126,464; give --tile 368 "
-        ):
+        with pytest.raises(UserError, match=r"takes 120,000 pixels .* has 126,464; give --tile 368 "):
             refused()
 
 
