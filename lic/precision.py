@@ -5,6 +5,8 @@ import os
 
 import torch
 
+from lic.errors import UserError
+
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 _UNITS = {"avx512_bf16": "AVX512_BF16", "amx_bf16": "AMX"}  # as torch and as people call them
 _WITH_UNIT = ("BF16", "FP16", "AMX", "AVX10", "ALL", "DEFAULT")  # in oneDNN's names of instruction sets
@@ -17,8 +19,16 @@ def precision(asked: str, accelerator: str) -> str:
 
     ``auto`` is ``bf16-mixed`` where the device multiplies bfloat16 by itself, and else ``32-true``: emulated,
     a product takes hundreds of times as long as in float32.
+
+    Raises:
+        UserError: a GPU is asked for, and there is none.
     """
     on_gpu = accelerator != "cpu" and (torch.cuda.is_available() or torch.backends.mps.is_available())
+    if accelerator in ("gpu", "cuda", "mps") and not on_gpu:
+        raise UserError(
+            f"torch finds no GPU for trainer.accelerator={accelerator}; train without trainer=gpu or ddp, or "
+            "install the torch that fits your GPU."
+        )
     device, unit = ("GPU", gpu_unit()) if on_gpu else ("CPU", cpu_unit())
     if asked == "auto" and unit:
         _log.info("Training in bfloat16: this %s has %s.", device, unit)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from lic.errors import UserError
 from lic.precision import cpu_unit, precision
 
 CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
@@ -111,3 +112,9 @@ def test_an_old_gpu_trains_in_float32(cpu: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
     assert precision("auto", "gpu") == "32-true"
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_one_sentence() -> None:
+    with pytest.raises(UserError, match=r"torch finds no GPU for trainer.accelerator=gpu; train without"):
+        precision("auto", "gpu")
