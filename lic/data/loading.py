@@ -74,6 +74,8 @@ def _leave_signals_to_the_parent(worker: int) -> None:
 
 def _end_workers() -> None:
     """At its end the interpreter asks workers with SIGTERM, which they ignore, and then waits for them."""
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would take their end for an accident
     for process in multiprocessing.active_children():
         if process.daemon:
             process.kill()

@@ -6,6 +6,7 @@ import time
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from lic import interruption
 from lic.data.loading import Endless
 from lic.training.base import Training
 
@@ -27,6 +28,7 @@ class Pace(Callback):
             seconds = self._step(trainer, pl_module)
         assert isinstance(pl_module, Training)
         seconds *= pl_module.batches_per_step
+        interruption.defer(True)  # from the line on that promises it: a bar is half started for a moment
         _log.info(
             "Training: %s steps of about %.2g s, %s in all and validations besides. Shorter with a smaller "
             "trainer.max_steps, model.width or data.patch_size, or with trainer=gpu. Ctrl-C saves and ends.",
