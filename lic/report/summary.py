@@ -5,13 +5,12 @@ from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
-from filelock import FileLock
-
 from lic.console import Console
 from lic.data import ImageSet
 from lic.evaluation.evaluate import CLASSICAL, evaluate_classical
 from lic.evaluation.points import collect, table, write_rd_csv
 from lic.evaluation.result import RESULT_FILE, Result
+from lic.locking import LOCK_FILE, in_turn
 from lic.report.page import write_report
 
 RD_FILE, REPORT_FILE = "rd.csv", "report.html"
@@ -61,8 +60,7 @@ def add_classical(folder: Path, names: Iterable[str], images: ImageSet, beside: 
     if not wanted:
         return
     classical = folder / CLASSICAL
-    classical.mkdir(parents=True, exist_ok=True)
-    with FileLock(classical / ".lock"):
+    with in_turn(classical / LOCK_FILE, "measures the classical codecs"):
         place = _place(classical, beside)
         for name in wanted:
             evaluate_classical(name, images, place, beside.data, again=False)

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,14 +93,14 @@ def _unused(cfg: DictConfig) -> list[str]:
     file = OmegaConf.load(Path(CONF) / "train.yaml")
     groups = {str(name) for entry in file.defaults if OmegaConf.is_dict(entry) for name in entry}
     taken = {*map(str, file), *groups}
-    taken.update(_INTERPOLATED.findall(str(OmegaConf.to_container(cfg, resolve=False))))
-    return sorted(key for key in _options(cfg) if taken.isdisjoint((key, key.partition(".")[0])))
+    content = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
+    taken.update(_INTERPOLATED.findall(str(content)))
+    return sorted(key for key in _options(content) if taken.isdisjoint((key, key.partition(".")[0])))
 
 
-def _options(cfg: DictConfig) -> Iterator[str]:
+def _options(content: Mapping[str, Any]) -> Iterator[str]:
     """The keys at the top, and of those that hold others theirs ("optimizer.lr")."""
-    for key in map(str, cfg):
-        inner = OmegaConf.to_container(cfg, resolve=False)[key]  # type: ignore[index, call-overload]
+    for key, inner in content.items():
         yield from (f"{key}.{name}" for name in inner) if isinstance(inner, dict) and inner else [key]
 
 
