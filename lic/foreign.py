@@ -22,6 +22,13 @@ def is_plain(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and abs(value) < _LARGEST_NUMBER)
 
 
+def is_plain_list(names: object) -> bool:
+    """Whether these are a few short names."""
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        return False
+    return is_plain_table(dict.fromkeys(names))
+
+
 def is_plain_table(table: object) -> bool:
     """Whether people can be shown a table as it is: a few plain values by short names."""
     return (

@@ -37,12 +37,13 @@ def learned(curve: str, lmbda: float) -> CodecInfo:
         model="resnet3x3_4",
         options={"upsample": "subpixel", "width": 96},
         objective={"lambda": lmbda, "distortion": "ms_ssim"},
+        choices={"variant": curve},
         parameters=6_000_000,
     )
 
 
 def jpeg(quality: int) -> CodecInfo:
-    return CodecInfo("JPEG", f"quality {quality}", False, "jpeg")
+    return CodecInfo("JPEG", f"quality {quality}", False, "jpeg", {"quality": quality}, moving=["quality"])
 
 
 @pytest.fixture

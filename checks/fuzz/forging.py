@@ -42,7 +42,7 @@ def net_and_description(name: str) -> tuple[CompressionModel, Description]:
         if hasattr(net, "gaussian_conditional"):
             net.get_buffer("gaussian_conditional.scale_table").copy_(torch.linspace(0.11, 8, 64))
     update_tables(net)
-    return net, Description(options, Objective(), "")
+    return net, Description(options, Objective())
 
 
 def mutate(rng: random.Random, data: bytes, other: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The contract of a codec, learned or classical: image -> file -> image."""
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +21,12 @@ AnyBytes = bytes | bytearray | memoryview
 class CodecInfo:
     """Who a codec is, in reports and tables.
 
-    ``curve`` names the R-D curve that its point lies on (a model and its fixed choices), ``setting`` is
-    what moves along the curve ("λ = 5", "quality 50"). Nothing is read out of these texts. ``model`` is the
-    name of the network's family or of the classical codec, ``options`` are the other keywords of
-    `lic.models.build_model`, ``objective`` is what a training minimised
-    (``{"lambda": 5, "distortion": "ms_ssim"}``); both are empty for classical codecs. ``macs`` are what
-    `FileCodec.macs` counts; evaluation fills them in.
+    ``curve`` and ``setting`` are texts for people: the name of the R-D curve that its point lies on, and the
+    place on it ("λ = 5", "quality 50"). ``model`` is the name of the network's family or of the classical
+    codec, ``options`` are its keywords (a network's: those of `lic.models.build_model`), ``objective`` is
+    what a training minimised (``{"lambda": 5, "distortion": "ms_ssim"}``), ``choices`` what was chosen
+    besides, by a sweep or as the setting of a codec that has several. ``moving`` are the keys of these three
+    that move along the curve. ``macs`` are what `FileCodec.macs` counts; evaluation fills them in.
     """
 
     curve: str
@@ -34,8 +35,17 @@ class CodecInfo:
     model: str
     options: dict[str, Plain] = field(default_factory=dict, hash=False)
     objective: dict[str, Plain] = field(default_factory=dict, hash=False)
+    choices: dict[str, Plain] = field(default_factory=dict, hash=False)
+    moving: list[str] = field(default_factory=lambda: ["lambda"], hash=False)
     parameters: int | None = None
     macs: int | None = None
+
+    @property
+    def key(self) -> str:
+        """What all points of one curve have in common, and no other curve."""
+        tables = (self.options, self.objective, self.choices)
+        fixed = [{k: v for k, v in table.items() if k not in self.moving} for table in tables]
+        return json.dumps([self.learned, self.model, *fixed], sort_keys=True)
 
 
 @dataclass(frozen=True)

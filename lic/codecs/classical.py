@@ -34,7 +34,10 @@ class PillowCodec(FileCodec):
             raise UserError(f"The quality of {name} must be from 1 to 95, not {quality}.")
         label, self.suffix = _FORMATS[name]
         self.format, self.quality = label.upper(), quality
-        self.info = CodecInfo(curve=label, setting=f"quality {quality}", learned=False, model=name)
+        self.info = CodecInfo(
+            label, f"quality {quality}", learned=False, model=name, options={"quality": quality},
+            moving=["quality"],
+        )  # fmt: skip
 
     def encode(self, image: Pixels) -> Encoded:
         """See `FileCodec.encode`."""

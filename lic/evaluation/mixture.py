@@ -1,5 +1,6 @@
 """Rate control: several models measured on one set of images, and the mixture of them that meets a rate."""
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -181,18 +182,32 @@ def _totals(result: Result) -> dict[str, Any]:
 
 def _describe(codecs: Sequence[CodecInfo], target_bpp: float, measure: Measure) -> CodecInfo:
     """The mixtures of the same models lie on one curve, along which the target moves."""
-    by_curve: dict[str, list[str]] = {}
+    by_curve: dict[str, list[CodecInfo]] = {}
     for codec in codecs:
-        by_curve.setdefault(codec.curve, []).append(codec.setting)
-    names = " + ".join(f"{curve}, {' | '.join(settings)}" for curve, settings in by_curve.items())
+        by_curve.setdefault(codec.key, []).append(codec)
+    names = " + ".join(
+        f"{same[0].curve}, {' | '.join(codec.setting for codec in same)}" for same in by_curve.values()
+    )
     by = f"{measure.title} in {measure.unit}" if measure.of else measure.title
     first, *others = (codec.objective for codec in codecs)
     common = {key: value for key, value in first.items() if all(o.get(key) == value for o in others)}
+    models = "\n".join(replace(codec, moving=[]).key for codec in codecs)
     return CodecInfo(
         curve=f"rate control by {by}: {names}",
         setting=f"to {target_bpp:g} bpp",
         learned=True,
         model="rate control",
+        options={
+            "metric": measure.name,
+            "models": hashlib.sha256(models.encode()).hexdigest(),
+            "target_bpp": target_bpp,
+        },
         objective=common,
-        parameters=sum(model.parameters or 0 for model in {replace(codec, setting="") for codec in codecs}),
+        moving=["target_bpp"],
+        parameters=sum({_network(codec): codec.parameters or 0 for codec in codecs}.values()),
     )
+
+
+def _network(codec: CodecInfo) -> str:
+    """The same for all settings of one codec, which are among its choices."""
+    return replace(codec, moving=[key for key in codec.moving if key in codec.choices]).key

@@ -4,16 +4,17 @@ import csv
 import io
 import math
 import os
+from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from lic.atomic import write_text
+from lic.codecs.base import CodecInfo
 from lic.console import plain_table
 from lic.errors import UserError
 from lic.evaluation.result import RESULT_FILE, Result, Row
@@ -46,10 +47,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """The points of one codec on one set of images, by rising rate; ``several`` sets are in the report."""
+    """The points of one codec on one set of images, by rising rate.
+
+    ``label`` is its name in a report: the codec's, followed by the data where the report has several sets,
+    and by a number where that tells too little.
+    """
 
     points: tuple[Point, ...]
-    several: bool = False
+    label: str
 
     @property
     def name(self) -> str:
@@ -60,11 +65,6 @@ class Curve:
     def data(self) -> str:
         """The name of the set of images."""
         return self.points[0].result.data
-
-    @property
-    def label(self) -> str:
-        """The name, followed by the data where the report has several sets."""
-        return f"{self.name} · {self.data}" if self.several else self.name
 
     def same_images(self, other: "Curve") -> bool:
         """Whether both were measured on the same set; names alone do not tell."""
@@ -147,18 +147,25 @@ def _find(folders: Sequence[Path], name: str) -> list[Path]:
 
 
 def curves(points: Iterable[Point]) -> list[Curve]:
-    """Group points by codec curve and data: learned codecs first, then by name."""
+    """Group points by what their codecs have in common and by their images: learned codecs first, by name."""
+    groups: dict[tuple[str, str, Hashable], list[Point]] = {}
+    for point in sorted(points, key=lambda point: point.mean["bpp"]):
+        result = point.result
+        groups.setdefault((result.codec.key, result.data, result.images), []).append(point)
+    several = len({(data, images) for _, data, images in groups}) > 1
+    found: list[Curve] = []
+    used = Counter[str]()
+    for group in sorted(groups.values(), key=_rank):
+        result = group[0].result
+        label = f"{result.codec.curve} · {result.data}" if several else result.codec.curve
+        used[label] += 1
+        found.append(Curve(tuple(group), f"{label} #{used[label]}" if used[label] > 1 else label))
+    return found
 
-    def key(point: Point) -> tuple[Any, ...]:
-        codec, result = point.result.codec, point.result
-        return not codec.learned, codec.curve, result.data, result.images
 
-    groups = [
-        sorted(group, key=lambda point: point.mean["bpp"])
-        for _, group in groupby(sorted(points, key=key), key)
-    ]
-    several = len({(group[0].result.data, group[0].result.images) for group in groups}) > 1
-    return [Curve(tuple(group), several) for group in groups]
+def _rank(group: Sequence[Point]) -> tuple[Any, ...]:
+    result = group[0].result
+    return not result.codec.learned, result.codec.curve, result.data, result.images, result.codec.key
 
 
 def bd_rates(curve: Curve, all_curves: Sequence[Curve]) -> dict[str, BDRate] | None:
@@ -182,7 +189,7 @@ def bd_rates(curve: Curve, all_curves: Sequence[Curve]) -> dict[str, BDRate] | N
 def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
     """Write ``rd.csv``: a row per point, by curve and rate; empty where a measure does not exist.
 
-    Each option of a network and each part of an objective that occurs has a column of its own.
+    Each option of a codec, each part of an objective and each choice that occurs has a column of its own.
     """
     ordered = [point for curve in curves(points) for point in curve.points]
     codecs = [point.result.codec for point in ordered]
@@ -191,19 +198,14 @@ def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
         "encode_s", "decode_s", "analysis_s", "synthesis_s",
     )  # fmt: skip
     who, where = ("curve", "setting", "model"), ("parameters", "data", "images", *numbers, "run")
-    options = own_columns("model", (codec.options for codec in codecs), (*who, *where))
-    objective = own_columns(
-        "objective", (codec.objective for codec in codecs), (*who, *where, *options.values())
-    )
-    columns = [*who, *options.values(), *objective.values(), *where]
+    own = own_columns(codecs, (*who, *where))
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer = csv.DictWriter(stream, [*who, *own.values(), *where], lineterminator="\n")
     writer.writeheader()
     for point, codec in zip(ordered, codecs, strict=True):
         values = point.mean | {"gap_percent": point.gap_percent}
         writer.writerow({
-            **{options[key]: value for key, value in codec.options.items()},
-            **{objective[key]: value for key, value in codec.objective.items()},
+            **{column: getattr(codec, kind).get(key) for (kind, key), column in own.items()},
             "curve": codec.curve, "setting": codec.setting, "model": codec.model,
             "parameters": codec.parameters, "data": point.result.data, "images": len(point.result.rows),
             **{name: "" if math.isnan(values[name]) else round(values[name], 6) for name in numbers},
@@ -212,14 +214,18 @@ def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
     write_text(path, stream.getvalue())
 
 
-def own_columns(kind: str, tables: Iterable[Mapping[str, Any]], taken: Collection[str]) -> dict[str, str]:
-    """The column of every key that occurs: itself, behind its kind ("objective.bpp") where that is taken."""
-    columns: dict[str, str] = {}
-    for key in dict.fromkeys(key for table in tables for key in table):
-        name = key
-        while name in taken or name in columns.values():
-            name = f"{kind}.{name}"
-        columns[key] = name
+def own_columns(codecs: Sequence[CodecInfo], taken: Collection[str]) -> dict[tuple[str, str], str]:
+    """The columns of all options, parts of objectives and choices that occur, by attribute and key.
+
+    A column is called as its key, behind the attribute's name ("objective.bpp") where that is taken.
+    """
+    columns: dict[tuple[str, str], str] = {}
+    for kind in ("options", "objective", "choices"):
+        for key in dict.fromkeys(key for codec in codecs for key in getattr(codec, kind)):
+            name = key
+            while name in taken or name in columns.values():
+                name = f"{kind}.{name}"
+            columns[kind, key] = name
     return columns
 
 

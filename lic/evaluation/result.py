@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 from lic.atomic import write_text
 from lic.codecs.base import CodecInfo
 from lic.errors import UserError
-from lic.foreign import inside, is_plain_table, read_json
+from lic.foreign import inside, is_plain_list, is_plain_table, read_json
 from lic.metrics.measures import all_measures
 
 __all__ = [
@@ -202,6 +202,10 @@ def _check(name: str, value: Any, kind: Any) -> None:
             _check_measures(name, value)
         elif not is_plain_table(value):  # what trains can be reported
             raise ValueError(f"{name} is no small table of plain values")
+        return
+    if get_origin(kind) is list:
+        if not is_plain_list(value):
+            raise ValueError(f"{name} is no list of names")
         return
     kinds = get_args(kind) or (kind,)
     if type(value) not in (kinds if float not in kinds else (*kinds, int)):  # JSON may leave out the point

@@ -94,7 +94,7 @@ def choose(points: Iterable[Point], image: str | None = None, bpp: float | None 
     found = _find(points, image)
     groups: dict[str, list[Kept]] = {}
     for kept in sorted(found, key=lambda kept: (kept.codec.learned, kept.codec.curve, kept.row.bpp)):
-        groups.setdefault(kept.codec.curve, []).append(kept)
+        groups.setdefault(kept.codec.key, []).append(kept)
     learned = [group for group in groups.values() if group[0].codec.learned]
     classical = [group for group in groups.values() if not group[0].codec.learned]
     leading = learned or classical
@@ -141,13 +141,13 @@ def _find(points: Sequence[Point], image: str | None) -> list[Kept]:
             if original and reconstruction:
                 kept = Kept(point.result.codec, row, original, reconstruction)
                 images.setdefault((point.result.data, row.file, row.width, row.height), []).append(kept)
-    wanted = {point.result.codec.curve for point in points}
-    common = {key: found for key, found in images.items() if {kept.codec.curve for kept in found} == wanted}
+    wanted = {point.result.codec.key: point.result.codec.curve for point in points}
+    common = {image: found for image, found in images.items() if {k.codec.key for k in found} == set(wanted)}
     names = list(dict.fromkeys(name for _, name, *_ in common))
     if not names:
         raise UserError(
-            f"There is no image of which all codecs kept the pixels ({'; '.join(sorted(wanted))}); evaluate "
-            "them on the same images, or name the folders of fewer codecs."
+            f"There is no image of which all codecs kept the pixels ({'; '.join(sorted(wanted.values()))}); "
+            "evaluate them on the same images, or name the folders of fewer codecs."
         )
     if image is not None and image not in names:
         known = any(row.file == image for point in points for row in point.result.rows)

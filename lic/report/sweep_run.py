@@ -53,8 +53,8 @@ def _table(all_curves: Sequence[Curve]) -> Any:
     codecs = [point.result.codec for curve in all_curves for point in curve.points]
     measures = ["bpp", "estimated_bpp", *averages(), "encode_s", "decode_s"]
     who, where = ["curve", "setting"], ["data", "images", *measures]
-    objective = own_columns("objective", (codec.objective for codec in codecs), [*who, *where])
-    table = wandb.Table(columns=[*who, *objective.values(), *where])
+    own = own_columns(codecs, [*who, *where])
+    table = wandb.Table(columns=[*who, *own.values(), *where])
     for curve in all_curves:
         for point in curve.points:
             codec, result = point.result.codec, point.result
@@ -62,7 +62,7 @@ def _table(all_curves: Sequence[Curve]) -> Any:
             table.add_data(
                 curve.label,
                 codec.setting,
-                *(codec.objective.get(key) for key in objective),
+                *(getattr(codec, kind).get(key) for kind, key in own),
                 result.data,
                 len(result.rows),
                 *(number if math.isfinite(number) else None for number in numbers),

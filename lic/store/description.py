@@ -1,13 +1,13 @@
 """The description of a trained codec in plain values, which files hold and which rebuilds its network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lic.codecs.base import CodecInfo
 from lic.errors import UserError
-from lic.foreign import is_plain, is_plain_table
-from lic.models import CompressionModel, describe_model
+from lic.foreign import Plain, is_plain_table
+from lic.models import CompressionModel, describe_model, full_options
 from lic.store.objective import Objective
 
 
@@ -20,12 +20,12 @@ def model_options(config: Mapping[str, Any]) -> dict[str, Any]:
 class Description:
     """A trained codec in plain values: network, objective, and the rest that tells it from others.
 
-    ``model`` are the keywords of `lic.models.build_model`, ``variant`` says what a sweep varied.
+    ``model`` are the keywords of `lic.models.build_model`, ``variant`` are the overrides that a sweep varied.
     """
 
     model: dict[str, Any]
     objective: Objective
-    variant: str
+    variant: dict[str, Plain] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, source: Any, objective: Any) -> "Description":
@@ -39,11 +39,13 @@ class Description:
             UserError: they have something else than plain values, or lack some.
         """
         try:
-            model, variant = model_options(source), source.get("variant") or ""
-            texts = [model["name"], variant]
+            model, variant = model_options(source), source.get("variant") or {}
+            if isinstance(variant, str):  # as it was once written
+                variant = dict(override.partition("=")[::2] for override in variant.split(", "))
+            fits = isinstance(model["name"], str) and is_plain_table(model) and is_plain_table(variant)
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError("It does not describe its model.") from error
-        if not (is_plain_table(model) and all(isinstance(text, str) and is_plain(text) for text in texts)):
+        if not fits:
             raise UserError("It does not describe its model.")
         return cls(model, Objective.parse(objective), variant)
 
@@ -53,19 +55,23 @@ class Description:
 
     def info(self, net: CompressionModel) -> CodecInfo:
         """Who the codec is, in reports."""
-        others = ", ".join(filter(None, [self.objective.curve, *self._other_choices()]))
+        options, choices = full_options(**self.model), self._other_choices()
+        told = [self.objective.curve, *(f"{key}={value}" for key, value in choices.items())]
+        others = ", ".join(filter(None, told))
         return CodecInfo(
             curve=describe_model(**self.model) + (f" ({others})" if others else ""),
             setting=self.objective.setting,
             learned=True,
-            model=self.model["name"],
-            options={key: value for key, value in self.model.items() if key != "name"},
+            model=options.pop("name"),
+            options=options,
             objective=self.objective.values,
+            choices=choices,
+            moving=self.objective.moving,
             parameters=sum(p.numel() for p in net.parameters()),
         )
 
-    def _other_choices(self) -> list[str]:
+    def _other_choices(self) -> dict[str, Plain]:
         """What a sweep varied besides the model and what moves along its curve: it makes another curve."""
         told = {"model", *self.model, *self.objective.values}
-        swept = [override.lstrip("+") for override in self.variant.split(", ")]
-        return [o for o in swept if told.isdisjoint((o.partition("=")[0], o.partition(".")[0]))]
+        varied = {key.lstrip("+"): value for key, value in self.variant.items()}
+        return {k: v for k, v in varied.items() if told.isdisjoint((k, k.partition(".")[0]))}

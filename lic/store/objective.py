@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lic.errors import UserError
-from lic.foreign import Plain, is_plain, is_plain_table
+from lic.foreign import Plain, is_plain, is_plain_list, is_plain_table
 
 
 @dataclass(frozen=True)
@@ -13,13 +13,15 @@ class Objective:
 
     Args:
         values: what was weighed and how, such as ``{"lambda": 5.0, "distortion": "ms_ssim"}``.
-        setting: what moves along an R-D curve, in words ("λ = 5").
+        setting: the place on an R-D curve, in words ("λ = 5").
         curve: what else is told of a curve besides its model ("ms_ssim"); may be empty.
+        moving: the keys of ``values`` that move along a curve.
     """
 
     values: dict[str, Plain] = field(default_factory=dict)
     setting: str = "trained"
     curve: str = ""
+    moving: list[str] = field(default_factory=lambda: ["lambda"])
 
     @classmethod
     def rate_distortion(cls, lmbda: float, distortion: str) -> "Objective":
@@ -38,7 +40,11 @@ class Objective:
         except TypeError as error:
             raise UserError("It does not say what it was trained for.") from error
         words = (made.setting, made.curve)
-        if not (is_plain_table(made.values) and all(isinstance(w, str) and is_plain(w) for w in words)):
+        if not (
+            is_plain_table(made.values)
+            and all(isinstance(word, str) and is_plain(word) for word in words)
+            and is_plain_list(made.moving)
+        ):
             raise UserError("It does not say what it was trained for.")
         return made
 

@@ -47,9 +47,10 @@ def _job_name(overrides: Sequence[str], swept: Sequence[str]) -> str:
     return _folder_name([o for o in overrides if o.split("=")[0] in swept] or overrides)
 
 
-def _variant(overrides: Sequence[str], swept: Sequence[str]) -> str:
-    """What a sweep varies; a curve's name leaves out what model and objective tell of it."""
-    return ", ".join(o for o in overrides if o.split("=")[0] in swept)
+def _variant(overrides: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
+    """The overrides that a sweep varies, by their keys."""
+    varied = dict(override.split("=", 1) for override in overrides if "=" in override)
+    return {key: value for key, value in varied.items() if key in swept}
 
 
 def _folder_name(overrides: Iterable[str]) -> str:

@@ -31,7 +31,7 @@ def codecs(make_net: Any) -> list[LearnedCodec]:
     made = []
     for options in FAMILIES.values():
         net = make_net(**options)
-        info = Description(options, rd(0.01), "").info(net)
+        info = Description(options, rd(0.01)).info(net)
         made.append(LearnedCodec(net, info, max_pixels=2**16))
     return made
 

@@ -32,7 +32,7 @@ SUBPIXEL: list[dict[str, Any]] = [
 
 
 def _codec(net: CompressionModel, options: dict[str, Any]) -> LearnedCodec:
-    return LearnedCodec(net, Description({"width": 8} | options, rd(5, "ms_ssim"), "").info(net))
+    return LearnedCodec(net, Description({"width": 8} | options, rd(5, "ms_ssim")).info(net))
 
 
 def _copy(codec: LearnedCodec, options: dict[str, Any]) -> LearnedCodec:

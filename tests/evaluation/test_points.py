@@ -65,6 +65,24 @@ def test_data_sets_stay_apart(sweep: Path, make_run: MakeRun) -> None:
     assert photos is not None and classical is None
 
 
+def test_curves_of_one_name_stay_apart(make_run: MakeRun, tmp_path: Path) -> None:
+    """By what their codecs are; and one curve may have several names."""
+    net = learned("net", 5)
+    objective: dict[str, Plain] = {"lambda": 7, "distortion": "ms_ssim"}
+    make_run("sweep/a", net, 0.3, 30)
+    make_run("sweep/b", replace(net, objective=objective, curve="renamed"), 0.4, 31)
+    make_run("sweep/c", replace(net, options={"width": 8}), 0.5, 32)
+    made = curves(collect([tmp_path / "sweep"]))
+    assert [(curve.label, len(curve.points)) for curve in made] == [("net", 2), ("net #2", 1)]
+
+
+def test_sets_of_one_name_have_labels_of_their_own(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("sweep/a", learned("net", 5), 0.3, 30)
+    make_run("sweep/b", learned("net", 5), 0.3, 30, images=("other",))
+    labels = [curve.label for curve in curves(collect([tmp_path / "sweep"]))]
+    assert labels == ["net · photos", "net · photos #2"]
+
+
 def test_bd_rates_against_jpeg(sweep: Path, make_run: MakeRun) -> None:
     make_run("sweep/lone", learned("single", 5), 0.3, 30)
     make_run("sweep/far-1", learned("too good", 5), 0.3, 60)
@@ -88,7 +106,7 @@ def test_rd_csv(sweep: Path, make_run: MakeRun) -> None:
     write_rd_csv(file, collect([sweep]))
     rows = list(csv.DictReader(file.read_text("utf-8").splitlines()))
     assert ",".join(rows[0]) == (
-        "curve,setting,model,upsample,width,lambda,distortion,parameters,data,images,"
+        "curve,setting,model,upsample,width,quality,lambda,distortion,variant,parameters,data,images,"
         "bpp,bpp_pooled,estimated_bpp,gap_percent,psnr,psnr_pooled,ssim,ms_ssim,ms_ssim_db,"
         "encode_s,decode_s,analysis_s,synthesis_s,run"
     )
@@ -121,7 +139,7 @@ def test_rd_csv_has_a_column_for_each_part_of_an_objective(sweep: Path, make_run
     assert (gan["rate"], gan["lambda"], gan["distortion"], gan["depth"]) == ("0.5", "2", "", "3")
     assert gan["curve"] == "gan" and float(gan["bpp"]) == pytest.approx(0.3)
     assert (gan["objective.curve"], gan["objective.bpp"], gan["objective.depth"]) == ("forged", "7", "4")
-    assert (gan["data"], gan["model.data"]) == ("photos", "x")
+    assert (gan["data"], gan["options.data"]) == ("photos", "x")
     assert (net["rate"], net["lambda"], net["distortion"], net["depth"]) == ("", "5", "ms_ssim", "")
     assert (classical["rate"], classical["lambda"]) == ("", "")
 

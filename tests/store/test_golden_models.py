@@ -121,7 +121,7 @@ def _net(options: dict[str, Any]) -> CompressionModel:
 
 def _write(name: str) -> None:
     net = _net(MODELS[name])
-    description = Description(MODELS[name], rd(0.01), "")
+    description = Description(MODELS[name], rd(0.01))
     codec = LearnedCodec(net, description.info(net))
     encoded = codec.encode(_image())
     write_model(GOLDEN / f"{name}.lic-model", net, description, {"steps": 0})

@@ -20,7 +20,7 @@ from lic.store.model_file import describe_model_file, export, is_model_file, rea
 from ..objectives import rd
 
 MODEL: dict[str, Any] = {"width": 8, "name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3}
-DESCRIPTION = Description(MODEL, rd(0.015), "optimizer.lr=0.001")
+DESCRIPTION = Description(MODEL, rd(0.015), {"optimizer.lr": 0.001})
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def _with_table(data: bytes, name: str, change: Callable[[Tensor], Any]) -> byte
 @pytest.mark.filterwarnings("ignore:.*searchsorted")
 def test_what_is_written_is_read(variant: dict[str, Any], make_net: Any, tmp_path: Path) -> None:
     net = make_net(**variant)
-    description = Description(variant, rd(5, "ms_ssim"), "")
+    description = Description(variant, rd(5, "ms_ssim"))
     state = torch.get_rng_state()
     write_model(tmp_path / "a.lic-model", net, description, {})
     copy, read = read_model(tmp_path / "a.lic-model")
@@ -112,7 +112,7 @@ def test_it_is_a_safetensors_file_with_one_text(file: Path) -> None:
         "fingerprint": fingerprint(read_model(file)[0]).hex(),
         "model": MODEL,
         "objective": rd(0.015).plain(),
-        "variant": "optimizer.lr=0.001",
+        "variant": {"optimizer.lr": 0.001},
         "training": {"steps": 3, "data": "builtin"},
     }
     assert is_model_file(file)

@@ -18,7 +18,7 @@ SIZE = 1 << 30
 
 
 def _rebuild(net: nn.Module, **options: Any) -> nn.Module:
-    description = Description({"name": "baseline", "width": 8, "kernel_size": 3} | options, rd(0.01), "")
+    description = Description({"name": "baseline", "width": 8, "kernel_size": 3} | options, rd(0.01))
     return rebuild_net(description, net.state_dict(), tables(net), SIZE)
 
 

@@ -56,7 +56,9 @@ class HalfInJpeg(LearnedCodec):
     net: Half
 
     def __init__(self, net: Half, info: CodecInfo, *, quality: int = 60, **options: Any):
-        super().__init__(net, replace(info, setting=f"quality {quality}"), **options)
+        choices, moving = info.choices | {"quality": quality}, [*info.moving, "quality"]
+        info = replace(info, setting=f"quality {quality}", choices=choices, moving=moving)
+        super().__init__(net, info, **options)
         self.inner = PillowCodec("jpeg", quality)
 
     @cached_property
@@ -89,7 +91,7 @@ class Duel(SeveralOptimizers):
 
     @property
     def objective(self) -> Objective:
-        return Objective({"phase": self.phase, "rate": self.rate}, f"phase {self.phase}", "duel")
+        return Objective({"phase": self.phase, "rate": self.rate}, f"phase {self.phase}", "duel", ["phase"])
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return [torch.optim.Adam(module.parameters(), self.rate) for module in (self.net, self.critic)]
