@@ -46,18 +46,18 @@ class JointAutoregressive(HyperpriorCodec):
     ``psi`` is h_s, ``phi`` context_prediction, ``moments`` entropy_parameters.
 
     Raises:
-        UserError: an odd width or bottleneck, a block other than 1, 2 or 4.
+        UserError: an odd width or bottleneck, a block other than 1, 2 or 4, channels than 1 or 3.
     """
 
     method = 1  # wavefronts; 0, a raster scan, finds the same y_hat in many more steps
     least_rows = 32  # a wavefront has as many positions at most
 
-    def __init__(self, width: int = 192, bottleneck: int = 192, pixel_unshuffle: int = 1):
-        super().__init__(pixel_unshuffle)
+    def __init__(self, width: int = 192, bottleneck: int = 192, pixel_unshuffle: int = 1, channels: int = 3):
+        super().__init__(pixel_unshuffle, channels)
         check_width("model.width", width)
         check_width("model.bottleneck", bottleneck)
         r, n, m = pixel_unshuffle, width, bottleneck
-        image = 3 * r * r
+        image = channels * r * r
         self.latent_channels = m
         self.g_a = nn.Sequential(
             *space_to_depth(r),

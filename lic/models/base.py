@@ -122,6 +122,13 @@ def check_block(name: str, block: int, blocks: tuple[int, ...] = (1, 2, 4)) -> N
         raise UserError(f"{name} must be {', '.join(map(str, others))} or {last}, not {block}.")
 
 
+def check_channels(name: str, channels: int) -> int:
+    """The channels of an image, 1 or 3; others are refused."""
+    if type(channels) is not int or channels not in (1, 3):
+        raise UserError(f"{name} must be 1 (gray) or 3 (colour), not {channels!r}.")
+    return channels
+
+
 def check_flag(name: str, value: object) -> None:
     """Refuse what is neither true nor false."""
     if not isinstance(value, bool):

@@ -44,20 +44,20 @@ class Baseline(FactorizedPrior):
     The encoder's last convolution has no bias.
 
     Raises:
-        UserError: an even kernel size, an odd width, blocks other than 1, 2 or 4.
+        UserError: an even kernel size, an odd width, blocks other than 1, 2 or 4, channels than 1 or 3.
     """
 
     downsampling = 16
 
-    def __init__(self, kernel_size: int = 5, width: int = 128, pixel_unshuffle: int = 1):
-        super().__init__(pixel_unshuffle)
+    def __init__(self, kernel_size: int = 5, width: int = 128, pixel_unshuffle: int = 1, channels: int = 3):
+        super().__init__(pixel_unshuffle, channels)
         check_kernel_size("model.kernel_size", kernel_size)
         check_width("model.width", width)
-        k, n, r = kernel_size, width, pixel_unshuffle
+        k, n, r, c = kernel_size, width, pixel_unshuffle, channels
         self.latent_channels = n
         self.g_a = nn.Sequential(
             *space_to_depth(r),
-            conv(3 * r * r, n, k, stride=2),
+            conv(c * r * r, n, k, stride=2),
             GDN(n),
             conv(n, n, k, stride=2),
             GDN(n),
@@ -72,7 +72,7 @@ class Baseline(FactorizedPrior):
             GDN(n, inverse=True),
             tconv(n, n, k),
             GDN(n, inverse=True),
-            tconv(n, 3 * r * r, k),
+            tconv(n, c * r * r, k),
             *depth_to_space(r),
         )
         self.entropy_bottleneck = EntropyBottleneck(n)

@@ -175,20 +175,25 @@ class Hyperprior(MeanScaleHyperprior):
     512 do not scale with it.
 
     Raises:
-        UserError: an even kernel size, an odd width, blocks other than 1, 2 or 4.
+        UserError: an even kernel size, an odd width, blocks other than 1, 2 or 4, channels than 1 or 3.
     """
 
     def __init__(
-        self, kernel_size: int = 5, aux_kernel_size: int = 5, width: int = 128, pixel_unshuffle: int = 1
+        self,
+        kernel_size: int = 5,
+        aux_kernel_size: int = 5,
+        width: int = 128,
+        pixel_unshuffle: int = 1,
+        channels: int = 3,
     ):
-        super().__init__(pixel_unshuffle)
+        super().__init__(pixel_unshuffle, channels)
         check_kernel_size("model.kernel_size", kernel_size)
         check_kernel_size("model.aux_kernel_size", aux_kernel_size)
         check_width("model.width", width)
-        k, a, n, r = kernel_size, aux_kernel_size, width, pixel_unshuffle
+        k, a, n, r, c = kernel_size, aux_kernel_size, width, pixel_unshuffle, channels
         self.g_a = nn.Sequential(
             *space_to_depth(r),
-            conv(3 * r * r, n, k, stride=2),
+            conv(c * r * r, n, k, stride=2),
             GDN(n),
             conv(n, n, k, stride=2),
             GDN(n),
@@ -203,7 +208,7 @@ class Hyperprior(MeanScaleHyperprior):
             GDN(n, inverse=True),
             tconv(n, n, k),
             GDN(n, inverse=True),
-            tconv(n, 3 * r * r, k),
+            tconv(n, c * r * r, k),
             *depth_to_space(r),
         )
         self.h_a = nn.Sequential(

@@ -19,8 +19,8 @@ class _Hyperprior3x3(MeanScaleHyperprior):
     constants 640 and 512 do not.
     """
 
-    def __init__(self, bottleneck: int, pixel_unshuffle: int):
-        super().__init__(pixel_unshuffle)
+    def __init__(self, bottleneck: int, pixel_unshuffle: int, channels: int):
+        super().__init__(pixel_unshuffle, channels)
         m = bottleneck
         self.h_a = nn.Sequential(
             conv(m, m, 3),
@@ -53,17 +53,17 @@ class ResNet3x3Three(_Hyperprior3x3):
     5,716,355 parameters at ``width`` 128. ``shortcut=False`` is the plain stack of 3x3 layers.
 
     Raises:
-        UserError: an odd width, blocks other than 1, 2 or 4.
+        UserError: an odd width, blocks other than 1, 2 or 4, channels than 1 or 3.
     """
 
-    def __init__(self, width: int = 128, shortcut: bool = True, pixel_unshuffle: int = 1):
+    def __init__(self, width: int = 128, shortcut: bool = True, pixel_unshuffle: int = 1, channels: int = 3):
         check_width("model.width", width)
         check_flag("model.shortcut", shortcut)
-        super().__init__(width, pixel_unshuffle)
-        n, r = width, pixel_unshuffle
+        super().__init__(width, pixel_unshuffle, channels)
+        n, r, c = width, pixel_unshuffle, channels
         self.g_a = nn.Sequential(
             *space_to_depth(r),
-            conv(3 * r * r, n, 3, stride=2),
+            conv(c * r * r, n, 3, stride=2),
             GDN(n),
             Res(n, shortcut),
             conv(n, n, 3, stride=2),
@@ -85,7 +85,7 @@ class ResNet3x3Three(_Hyperprior3x3):
             tconv(n, n, 3),
             GDN(n, inverse=True),
             Res(n, shortcut),
-            tconv(n, 3 * r * r, 3),
+            tconv(n, c * r * r, 3),
             *depth_to_space(r),
         )
 
@@ -98,7 +98,8 @@ class ResNet3x3Four(_Hyperprior3x3):
     layers of section 2.2.
 
     Raises:
-        UserError: an odd width or bottleneck, an unknown upsampler, blocks other than 1, 2 or 4.
+        UserError: an odd width or bottleneck, an unknown upsampler, blocks other than 1, 2 or 4, channels
+            than 1 or 3.
     """
 
     def __init__(
@@ -108,15 +109,16 @@ class ResNet3x3Four(_Hyperprior3x3):
         bottleneck: int = 128,
         shortcut: bool = True,
         pixel_unshuffle: int = 1,
+        channels: int = 3,
     ):
         check_width("model.width", width)
         check_width("model.bottleneck", bottleneck)
         check_flag("model.shortcut", shortcut)
-        super().__init__(bottleneck, pixel_unshuffle)
-        n, m, r, up = width, bottleneck, pixel_unshuffle, upsampler(upsample)
+        super().__init__(bottleneck, pixel_unshuffle, channels)
+        n, m, r, c, up = width, bottleneck, pixel_unshuffle, channels, upsampler(upsample)
         self.g_a = nn.Sequential(
             *space_to_depth(r),
-            ResDown(3 * r * r, n, shortcut),
+            ResDown(c * r * r, n, shortcut),
             Res(n, shortcut),
             ResDown(n, n, shortcut),
             Res(n, shortcut),
@@ -132,6 +134,6 @@ class ResNet3x3Four(_Hyperprior3x3):
             Res(n, shortcut),
             ResUp(n, n, up, shortcut),
             Res(n, shortcut),
-            up(n, 3 * r * r, 3),
+            up(n, c * r * r, 3),
             *depth_to_space(r),
         )

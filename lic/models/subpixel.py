@@ -18,8 +18,8 @@ from lic.models.hyperprior import ContextFreeHyperprior
 class _ScaleOnly(ContextFreeHyperprior):
     """y ~ N(0, scale²): the hyper path of both networks, from |y| to the scales."""
 
-    def __init__(self, width: int, bottleneck: int, pixel_unshuffle: int = 1):
-        super().__init__(pixel_unshuffle)
+    def __init__(self, width: int, bottleneck: int, channels: int, pixel_unshuffle: int = 1):
+        super().__init__(pixel_unshuffle, channels)
         check_width("model.width", width)
         check_width("model.bottleneck", bottleneck)
         n, m = width, bottleneck
@@ -63,14 +63,14 @@ class ScaleHyperprior(_ScaleOnly):
     parameters).
 
     Raises:
-        UserError: an odd width or bottleneck.
+        UserError: an odd width or bottleneck, channels other than 1 or 3.
     """
 
-    def __init__(self, width: int = 128, bottleneck: int = 192):
-        super().__init__(width, bottleneck)
-        n, m = width, bottleneck
+    def __init__(self, width: int = 128, bottleneck: int = 192, channels: int = 3):
+        super().__init__(width, bottleneck, channels)
+        n, m, c = width, bottleneck, channels
         self.g_a = nn.Sequential(
-            conv(3, n, 5, stride=2),
+            conv(c, n, 5, stride=2),
             GDN(n),
             conv(n, n, 5, stride=2),
             GDN(n),
@@ -85,7 +85,7 @@ class ScaleHyperprior(_ScaleOnly):
             GDN(n, inverse=True),
             tconv(n, n, 5),
             GDN(n, inverse=True),
-            tconv(n, 3, 5),
+            tconv(n, c, 5),
         )
 
 
@@ -98,18 +98,25 @@ class FastDIC(_ScaleOnly):
     gives the size that enters g_a, not which stage goes; dropping is this project's reading.
 
     Raises:
-        UserError: a block other than 2 or 4, an odd width or bottleneck.
+        UserError: a block other than 2 or 4, an odd width or bottleneck, channels other than 1 or 3.
     """
 
-    def __init__(self, pixel_unshuffle: int = 2, drop: bool = True, width: int = 128, bottleneck: int = 192):
+    def __init__(
+        self,
+        pixel_unshuffle: int = 2,
+        drop: bool = True,
+        width: int = 128,
+        bottleneck: int = 192,
+        channels: int = 3,
+    ):
         check_block("model.pixel_unshuffle", pixel_unshuffle, (2, 4))
         check_flag("model.drop", drop)
-        super().__init__(width, bottleneck, 1 if drop else pixel_unshuffle)
-        r, n, m = pixel_unshuffle, width, bottleneck
+        super().__init__(width, bottleneck, channels, 1 if drop else pixel_unshuffle)
+        r, n, m, c = pixel_unshuffle, width, bottleneck, channels
         inner = 2 - (int(math.log2(r)) if drop else 0)  # stages between the first and the last
         self.g_a = nn.Sequential(
             *space_to_depth(r),
-            conv(3 * r * r, n, 5, stride=2),
+            conv(c * r * r, n, 5, stride=2),
             GDN(n),
             *(layer for _ in range(inner) for layer in (conv(n, n, 5, stride=2), GDN(n))),
             conv(n, m, 5, stride=2),
@@ -118,6 +125,6 @@ class FastDIC(_ScaleOnly):
             tconv(m, n, 5),
             GDN(n, inverse=True),
             *(layer for _ in range(inner) for layer in (tconv(n, n, 5), GDN(n, inverse=True))),
-            tconv(n, 3 * r * r, 5),
+            tconv(n, c * r * r, 5),
             *depth_to_space(r),
         )

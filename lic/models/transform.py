@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lic.bitstream import Stream, StreamError, checksum
 from lic.data.images import Pixels, to_batch, to_float, to_image
 from lic.layers import crop, pad, padded_size
-from lic.models.base import Coded, CompressionModel, Forward, Size, check_block
+from lic.models.base import Coded, CompressionModel, Forward, Size, check_block, check_channels
 from lic.models.tiling import Tile, margin, scaled, tiles
 
 
@@ -33,9 +33,10 @@ class TransformCoding(CompressionModel):
     Args:
         pixel_unshuffle: the side of the blocks of pixels that take the place of pixels, in front of all
             stages that the family has: y and z have as many times fewer rows and columns.
+        channels: of the image: 3 (colour, also of gray images), or 1 (gray images alone).
 
     Raises:
-        UserError: a block other than 1, 2 or 4.
+        UserError: a block other than 1, 2 or 4, or channels other than 1 or 3.
     """
 
     downsampling: int  # of all of the net: padded sides are multiples of it
@@ -45,9 +46,10 @@ class TransformCoding(CompressionModel):
     g_a: nn.Module
     g_s: nn.Module
 
-    def __init__(self, pixel_unshuffle: int = 1):
+    def __init__(self, pixel_unshuffle: int = 1, channels: int = 3):
         super().__init__()
         check_block("model.pixel_unshuffle", pixel_unshuffle)
+        self.image_channels = check_channels("model.channels", channels)
         self.downsampling = type(self).downsampling * pixel_unshuffle
         self.stride = self.least_tile = type(self).stride * pixel_unshuffle
 
