@@ -7,6 +7,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+# scipy's milp finds the same optima, but its HiGHS 1.12 at times prints to stdout, where --json writes, and
+# cannot be told not to (github.com/ERGO-Code/HiGHS/issues/2783). Ctrl-C waits for its end, and its limit is a
+# time, with which a slower machine may choose otherwise.
+
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Choices = NDArray[np.intp]
