@@ -8,6 +8,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from lic import interruption
+from lic.entropy import update_tables
 from lic.interruption import Interrupted
 from lic.store.checkpoint import read_checkpoint
 
@@ -51,6 +52,22 @@ def test_on_a_plateau_the_last_state_is_saved_all_the_same(
 ) -> None:
     fit(make_codec(), tmp_path, first=Costs(*costs), max_steps=8, val_check_interval=2)
     assert step_of(tmp_path, "last") == 8 and step_of(tmp_path, "best") == best
+
+
+def test_the_best_state_is_the_last_one_in_a_file_of_its_own(
+    make_codec: Any, fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    derived: list[None] = []
+
+    def update(net: torch.nn.Module) -> None:
+        derived.append(None)
+        update_tables(net)
+
+    monkeypatch.setattr("lic.training.base.update_tables", update)
+    fit(make_codec(), tmp_path, max_steps=2, val_check_interval=2)
+    best, last = (tmp_path / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
+    assert best.read_bytes() == last.read_bytes() and not best.samefile(last)
+    assert len(derived) == 2, "before the step that the validation follows, and after it"
 
 
 def test_the_clock_saves_between_validations(make_codec: Any, fit: Any, tmp_path: Path) -> None:
