@@ -21,8 +21,8 @@ CHECKPOINTS = "checkpoints"
 _KEPT = ("model", "training", "start_from", "ema", "seed", "trainer.precision")
 
 
-def find_model(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "last")) -> Path:
-    """The file that holds the model: ``path`` itself, or the first of the checkpoints ``names`` of a run.
+def find_model(path: str | os.PathLike[str]) -> Path:
+    """The file that holds the model: ``path`` itself, or a run's best checkpoint, the last one without it.
 
     Whoever reads the file finds out whether it is a checkpoint or a model file.
 
@@ -34,12 +34,12 @@ def find_model(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "
         return given
     if not given.exists():
         raise UserError(f"{given} does not exist; give the folder of a run, a checkpoint or a model file.")
-    for name in names:
+    for name in ("best", "last"):
         if candidate := inside(given, CHECKPOINTS, f"{name}.ckpt"):
             return candidate
-    runs = sorted(p.parent.parent.name for p in given.glob(f"*/{CHECKPOINTS}/{names[0]}.ckpt"))
+    runs = sorted(p.parent.parent.name for p in given.glob(f"*/{CHECKPOINTS}/best.ckpt"))
     hint = f"give one of its runs: {', '.join(runs)}" if runs else "give the folder of a run that has one"
-    raise UserError(f"{given} has no {CHECKPOINTS}/{names[0]}.ckpt; {hint}.")
+    raise UserError(f"{given} has no {CHECKPOINTS}/best.ckpt; {hint}.")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
