@@ -8,9 +8,7 @@ from omegaconf import ListConfig
 from torch import nn
 
 from lic.errors import UserError
-from lic.models import net_weights
-from lic.store.checkpoint import find_model, read_checkpoint
-from lic.store.model_file import is_model_file, read_model
+from lic.store.model_file import open_model
 
 
 def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
@@ -50,8 +48,7 @@ def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
 
 
 def _load(net: nn.Module, run: str, names: Mapping[str, str]) -> None:
-    file = find_model(to_absolute_path(run))
-    found = read_model(file)[0].state_dict() if is_model_file(file) else net_weights(read_checkpoint(file))
+    found = open_model(to_absolute_path(run)).weights
     weights: dict[str, Any] = {}
     for own, theirs in names.items():
         part, wanted = _of(found, theirs), _of(net.state_dict(), own)
