@@ -11,7 +11,7 @@ import torch
 
 from lic.errors import UserError, naming_file
 from lic.foreign import inside
-from lic.models import CompressionModel, describe_model, net_weights
+from lic.models import CompressionModel, describe_model, full_options, net_weights
 from lic.store.description import Description, model_options
 from lic.store.objective import Objective
 from lic.store.rebuild import rebuild_net
@@ -115,8 +115,8 @@ def check_resumable(
             "start a new run without ckpt_path."
         )
     for key in _KEPT:
-        was, now = _words(saved, key), _words(config, key)
-        if was != now:
+        if _kept(saved, key) != _kept(config, key):
+            was, now = _words(saved, key), _words(config, key)
             raise UserError(
                 f"{file} was trained with {key} = {was}, not {now}; continue it with its own settings or "
                 "start a new run without ckpt_path."
@@ -133,6 +133,11 @@ def _check_archive(path: Path) -> None:
             raise ValueError("packed")
         if archive.testzip():
             raise ValueError("damaged")
+
+
+def _kept(config: Mapping[str, Any], key: str) -> Any:
+    """A setting of a run as a value; a model has all its options, as an older lic may have known fewer."""
+    return full_options(**model_options(config)) if key == "model" else setting(config, key)
 
 
 def _words(config: Mapping[str, Any], key: str) -> str:

@@ -297,6 +297,16 @@ def test_only_the_same_training_is_continued(checkpoint: dict[str, Any], tmp_pat
             check_resumable(file, checkpoint, own, other)
 
 
+def test_an_option_that_came_later_is_its_default_in_an_older_checkpoint(
+    checkpoint: dict[str, Any], tmp_path: Path
+) -> None:
+    checkpoint["hyper_parameters"]["config"] = {"model": {"name": "resnet3x3_4", "width": 8}}
+    now = {"upsample": "subpixel", "name": "resnet3x3_4", "shortcut": True, "width": 8}
+    check_resumable(tmp_path / "last.ckpt", checkpoint, {"model": now}, rd(0.015))
+    with pytest.raises(UserError, match=r"with model = resnet3x3_4 · .*, not resnet3x3_4 · .*tconv"):
+        check_resumable(tmp_path / "last.ckpt", checkpoint, {"model": now | {"upsample": "tconv"}}, rd(0.015))
+
+
 def test_what_cannot_be_read_is_passed_over_with_a_line(
     checkpoint: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
