@@ -26,6 +26,7 @@ _NOT_FOR_USERS = (
     "You're resuming from a checkpoint that ended before the epoch",  # our batches are numbered by step
     ".*isinstance\\(treespec, LeafSpec\\)",  # between Lightning and torch
     ".*does not have many workers",
+    "Found .* module\\(s\\) in eval mode at the start",  # batch normalisation that start_from froze
     "Checkpoint directory .* exists and is not empty",  # the run that is being continued
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 from hydra.utils import to_absolute_path
 from omegaconf import ListConfig
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lic.errors import UserError
 from lic.store.model_file import open_model
@@ -13,6 +14,8 @@ from lic.store.model_file import open_model
 
 def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
     """Give a network weights that other runs have trained, and freeze those that shall stay.
+
+    Of a frozen part batch normalisation is in evaluation mode, too, and nothing else: latents need noise.
 
     Args:
         net: the network.
@@ -43,6 +46,9 @@ def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
         for part in names if options.get("freeze") else ():
             for parameter in _of(dict(net.named_parameters()), part).values():
                 parameter.requires_grad_(False)
+            for module in _of(dict(net.named_modules()), part).values():
+                if isinstance(module, _BatchNorm):
+                    module.eval()  # Lightning keeps it; its running statistics would still move
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise UserError("start_from freezes all of the network; leave out what is to be trained.")
 
