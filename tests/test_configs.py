@@ -211,6 +211,13 @@ def test_a_gray_model_wants_gray_data(config: Compose) -> None:
         build_training(cfg, plain, GrayThumbnail(), build_data(cfg))
 
 
+def test_epochs_hold_whole_steps(config: Compose) -> None:
+    plain = checked_config(cfg := config("trainer.accumulate_grad_batches=2"))
+    data = ImageData(epoch_batches=3)  # as data of somebody's own may, without an option
+    with pytest.raises(UserError, match=r"data\.epoch_batches=3 counts batches, and a step has 2 of them"):
+        build_training(cfg, plain, build_net(cfg, plain), data)
+
+
 def test_own_callbacks_are_called(config: Compose) -> None:
     cfg = config("trainer.callbacks=[{_target_: lightning.pytorch.callbacks.LearningRateMonitor}]")
     _, made = callbacks_of(cfg, "val/rd_cost")

@@ -1,12 +1,6 @@
 import csv
-import errno
 import json
-import math
-import os
-import pickle
-import shlex
 import shutil
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,14 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from lic import runs
 from lic.data import write_png
-from lic.errors import UserError
-from lic.interruption import Interrupted
-from lic.locking import only_writer
 from lic.status import STATUS_FILE, read_status, write_status
 from lic.sweep.names import register_resolvers
 from lic.sweep.summary import SweepSummary
@@ -189,113 +178,6 @@ def test_bad_input_is_one_line_without_a_traceback(
     assert "Traceback" not in done.stdout
 
 
-@pytest.fixture
-def job_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what `runs.job` decorates, a job of a sweep."""
-    monkeypatch.setattr(runs, "run_folder", lambda: tmp_path)
-    monkeypatch.setattr(runs, "in_sweep", lambda: True)
-    return tmp_path
-
-
-def _run_job(error: BaseException | None = None, cause: BaseException | None = None) -> float:
-    def main(cfg: DictConfig) -> float:
-        if error:
-            raise error from cause
-        return 1.0
-
-    return runs.job(main)(OmegaConf.create({}))
-
-
-def test_a_job_in_a_launchers_process_hears_signals_itself(job_folder: Path) -> None:
-    """Such a process calls the job, never the command."""
-
-    def main(cfg: DictConfig) -> float:
-        signal.raise_signal(signal.SIGINT)
-        return 1.0
-
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(Interrupted) as stop:
-        runs.job(main)(OmegaConf.create({}))
-    assert read_status(job_folder)["status"] == "interrupted"
-    assert signal.getsignal(signal.SIGINT) is before
-    again = pickle.loads(pickle.dumps(stop.value))  # as it comes to the process that started the launcher
-    assert again.exit_code == 130 and str(again) == str(stop.value)
-    assert str(again) == "Interrupted by SIGINT. The same command continues the sweep."
-
-
-@pytest.mark.parametrize(
-    ("cause", "said"),
-    [
-        (
-            OSError(errno.ENOSPC, "No space left on device", "last.ckpt"),
-            "last.ckpt: No space left on device;",
-        ),
-        (UserError("Training diverged."), "Training diverged."),
-        (ZeroDivisionError("by 0"), "ZeroDivisionError: by 0."),
-    ],
-)
-def test_what_fails_after_a_signal_is_not_hidden_by_it(
-    job_folder: Path, caplog: pytest.LogCaptureFixture, cause: Exception, said: str
-) -> None:
-    with pytest.raises(Interrupted) as stop:
-        _run_job(Interrupted(signal.SIGTERM), cause)
-    told = f"Interrupted by SIGTERM. It failed before it could save its state: {said}"
-    assert str(stop.value).startswith(told) and str(stop.value).endswith("continues the sweep.")
-    assert ("Failed after the signal" in caplog.text) == isinstance(cause, ZeroDivisionError)
-
-
-def test_a_full_disk_does_not_turn_a_signal_into_a_failed_job(
-    job_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def full(folder: Path, *, status: str, **content: Any) -> None:
-        if status == "interrupted":
-            raise OSError(errno.ENOSPC, "No space left on device", str(folder / "status.json"))
-
-    monkeypatch.setattr(runs, "write_status", full)
-    with pytest.raises(Interrupted) as stop:
-        _run_job(Interrupted(signal.SIGTERM))
-    assert stop.value.exit_code == 143 and "status.json: No space left on device" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "held",
-    [("run", "hydra.run.dir=run"), ("sweep", "-m", "hydra.sweep.dir=sweep", "lambda=1,2")],
-    ids=["run", "sweep"],
-)
-def test_nothing_is_written_into_a_folder_that_is_anothers(
-    repository: Path, run_python: Any, tmp_path: Path, held: tuple[str, ...]
-) -> None:
-    name, *arguments = held
-    with only_writer(tmp_path / name):
-        before = {path.name for path in (tmp_path / name).iterdir()}
-        done = run_python(repository / "train.py", *NARROW, "trainer=debug", *arguments)
-        assert done.returncode == 2, done.stderr
-        assert done.stderr.startswith(f"Error: {name} is being written by process {os.getpid()} on ")
-        assert {path.name for path in (tmp_path / name).iterdir()} == before
-
-
-@pytest.mark.parametrize(
-    ("link", "arguments"),
-    [
-        ("run/.hydra", ["hydra.run.dir=run"]),
-        ("sweep/lambda-1", ["-m", "hydra.sweep.dir=sweep", "lambda=1,2"]),
-        ("sweep/lambda-1/train.log", ["-m", "hydra.sweep.dir=sweep", "lambda=1,2"]),
-    ],
-)
-def test_a_received_folder_does_not_have_its_user_write_elsewhere(
-    repository: Path, run_python: Any, tmp_path: Path, link: str, arguments: list[str]
-) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / link).parent.mkdir(parents=True)
-    (tmp_path / link).symlink_to(tmp_path / "mine")
-    done = run_python(repository / "train.py", *NARROW, "trainer=debug", *arguments)
-    assert done.returncode == 2, done.stderr
-    assert (
-        done.stderr.startswith(f"Error: {link} is a link out of its folder") and done.stderr.count("\n") == 1
-    )
-    assert not any((tmp_path / "mine").iterdir())
-
-
 def test_a_sweep_of_trainings_without_files_ends_well(tmp_path: Path, caplog: Any) -> None:
     """Not every network is a codec; where some are, what they left is summed up."""
     cfg = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
@@ -308,32 +190,3 @@ def test_a_sweep_of_trainings_without_files_ends_well(tmp_path: Path, caplog: An
     with pytest.raises(SystemExit) as end:
         SweepSummary().on_multirun_end(cfg)
     assert end.value.code == 3
-
-
-def test_a_command_to_continue_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job_folder: Path
-) -> None:
-    folder = tmp_path / "it's (1), λ=5 [x] #2"
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "checkpoints" / "last.ckpt").touch()
-    monkeypatch.setattr(runs, "run_folder", lambda: folder)
-    monkeypatch.setattr(runs, "in_sweep", lambda: False)
-    monkeypatch.setattr(sys, "argv", ["train.py", "lambda=5", "hydra.run.dir=x"])
-    with pytest.raises(Interrupted) as stop:
-        _run_job(Interrupted(signal.SIGTERM))
-    words = shlex.split(str(stop.value).partition("To continue: ")[2])
-    overrides = OverridesParser.create().parse_overrides(words[words.index("lambda=5") :])
-    values = {override.key_or_group: override.value() for override in overrides}
-    assert values == {"lambda": 5, "hydra.run.dir": str(folder), "ckpt_path": "last"}
-
-
-def test_a_full_disk_fails_the_job_and_not_the_sweep(
-    job_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def full(*args: Any, **content: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(job_folder / "status.json"))
-
-    monkeypatch.setattr(runs, "write_status", full)
-    assert math.isnan(_run_job())
-    assert "status.json: No space left on device; check the path" in caplog.text
-    assert read_status(job_folder) == {}

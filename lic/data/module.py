@@ -107,7 +107,7 @@ class ImageData(LightningDataModule):
         self._splits_root = train is None and valid is None and test is None
         self._name, self._root, self._download = name, root, download
         self.channels, self.batch_size, self.patch_size = channels, batch_size, patch_size
-        self._epoch_batches, self._train_limit = epoch_batches, train_limit
+        self.epoch_batches, self._train_limit = epoch_batches, train_limit
         self._num_workers, self._seed = num_workers, seed
         self._sets: dict[Split, ImageSet] = {}
         self._patches: PatchSource | None = None
@@ -128,21 +128,13 @@ class ImageData(LightningDataModule):
                 self._image_set(split)
 
     def train_dataloader(self) -> Iterable[Batch]:
-        """Batches from the first on that has not been trained: endless, or to the end of its epoch.
-
-        Raises:
-            UserError: the last step of an epoch would have fewer batches than the others.
-        """
+        """Batches from the first on that has not been trained: endless, or to the end of its epoch."""
         first = self.batch_size * (self.trainer.global_rank if self.trainer else 0)
         items = range(first, first + self.batch_size)
         batches = Batches(self._patch_source(), items, self.patch_size, self.channels, self._seed)
-        if (size := self._epoch_batches) is None:
+        if self.epoch_batches is None:
             return Endless(batches, self._trained_batches, self._num_workers)
-        if size % (step := self.trainer.accumulate_grad_batches if self.trainer else 1):
-            raise UserError(
-                f"data.epoch_batches={size} counts batches, and a step has {step} of them; give a multiple."
-            )
-        return Epochs(batches, self._trained_batches, self._num_workers, size)
+        return Epochs(batches, self._trained_batches, self._num_workers, self.epoch_batches)
 
     def _trained_batches(self) -> int:
         """Not the steps: a step may accumulate several batches."""

@@ -11,7 +11,7 @@ import torch
 
 from lic.errors import UserError, naming_file
 from lic.foreign import inside
-from lic.models import CompressionModel, describe_model, net_weights
+from lic.models import CompressionModel, describe_model, full_options, net_weights
 from lic.store.description import Description, model_options
 from lic.store.objective import Objective
 from lic.store.rebuild import rebuild_net
@@ -21,8 +21,8 @@ CHECKPOINTS = "checkpoints"
 _KEPT = ("model", "training", "start_from", "ema", "seed", "trainer.precision")
 
 
-def find_model(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "last")) -> Path:
-    """The file that holds the model: ``path`` itself, or the first of the checkpoints ``names`` of a run.
+def find_model(path: str | os.PathLike[str]) -> Path:
+    """The file that holds the model: ``path`` itself, or a run's best checkpoint, the last one without it.
 
     Whoever reads the file finds out whether it is a checkpoint or a model file.
 
@@ -34,12 +34,12 @@ def find_model(path: str | os.PathLike[str], names: tuple[str, ...] = ("best", "
         return given
     if not given.exists():
         raise UserError(f"{given} does not exist; give the folder of a run, a checkpoint or a model file.")
-    for name in names:
+    for name in ("best", "last"):
         if candidate := inside(given, CHECKPOINTS, f"{name}.ckpt"):
             return candidate
-    runs = sorted(p.parent.parent.name for p in given.glob(f"*/{CHECKPOINTS}/{names[0]}.ckpt"))
+    runs = sorted(p.parent.parent.name for p in given.glob(f"*/{CHECKPOINTS}/best.ckpt"))
     hint = f"give one of its runs: {', '.join(runs)}" if runs else "give the folder of a run that has one"
-    raise UserError(f"{given} has no {CHECKPOINTS}/{names[0]}.ckpt; {hint}.")
+    raise UserError(f"{given} has no {CHECKPOINTS}/best.ckpt; {hint}.")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -115,8 +115,8 @@ def check_resumable(
             "start a new run without ckpt_path."
         )
     for key in _KEPT:
-        was, now = _words(saved, key), _words(config, key)
-        if was != now:
+        if _kept(saved, key) != _kept(config, key):
+            was, now = _words(saved, key), _words(config, key)
             raise UserError(
                 f"{file} was trained with {key} = {was}, not {now}; continue it with its own settings or "
                 "start a new run without ckpt_path."
@@ -133,6 +133,11 @@ def _check_archive(path: Path) -> None:
             raise ValueError("packed")
         if archive.testzip():
             raise ValueError("damaged")
+
+
+def _kept(config: Mapping[str, Any], key: str) -> Any:
+    """A setting of a run as a value; a model has all its options, as an older lic may have known fewer."""
+    return full_options(**model_options(config)) if key == "model" else setting(config, key)
 
 
 def _words(config: Mapping[str, Any], key: str) -> str:

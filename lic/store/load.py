@@ -6,8 +6,7 @@ from lic.bitstream import MAX_PIXELS
 from lic.codecs import TILE
 from lic.codecs.base import FileCodec
 from lic.codecs.learned import codec_of
-from lic.store.checkpoint import find_model, net_of, read_checkpoint
-from lic.store.model_file import is_model_file, read_model
+from lic.store.model_file import open_model
 
 
 def load_codec(path: str | os.PathLike[str], *, tile: int = TILE, max_pixels: int = MAX_PIXELS) -> FileCodec:
@@ -21,9 +20,5 @@ def load_codec(path: str | os.PathLike[str], *, tile: int = TILE, max_pixels: in
     Raises:
         UserError: there is no such file, it holds no model, or it is damaged.
     """
-    file = find_model(path)
-    if is_model_file(file):
-        net, description = read_model(file)
-    else:
-        net, description = net_of(file, read_checkpoint(file))
+    net, description = open_model(path).rebuild()
     return codec_of(net, description.info(net), tile=tile, max_pixels=max_pixels)

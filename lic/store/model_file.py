@@ -7,7 +7,9 @@ ends with the fingerprint: what was read is what was written, to the last bit.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from lic.codecs.learned import fingerprint
 from lic.entropy import tables
 from lic.errors import UserError, naming_file
 from lic.foreign import is_plain, read_json
-from lic.models import CompressionModel
+from lic.models import CompressionModel, net_weights
 from lic.status import read_status
 from lic.store import MODEL_SUFFIX
 from lic.store.checkpoint import find_model, net_of, read_checkpoint, setting
@@ -64,7 +66,8 @@ def export(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None
     Raises:
         UserError: ``source`` is none of these, or damaged.
     """
-    write_model(path, *_read_any(find_model(source)))
+    model = open_model(source)
+    write_model(path, *model.rebuild(), model.training())
 
 
 def write_model(
@@ -104,31 +107,59 @@ def read_model(path: Path) -> tuple[CompressionModel, Description]:
     return net, description
 
 
+@dataclass(frozen=True)
+class StoredModel:
+    """What a run, a checkpoint or a model file holds.
+
+    Args:
+        weights: of the network, by name.
+        rebuild: the network, on the CPU, and what it is; a `UserError` says that the parts do not fit.
+        training: where it comes from, plain values for people.
+        version: of the format of a model file; None of a checkpoint.
+    """
+
+    weights: Mapping[str, Tensor]
+    rebuild: Callable[[], tuple[CompressionModel, Description]]
+    training: Callable[[], Mapping[str, Any]]
+    version: int | None = None
+
+
+def open_model(source: str | os.PathLike[str]) -> StoredModel:
+    """The model of a run (its best checkpoint), of a checkpoint or of a model file.
+
+    Raises:
+        UserError: ``source`` is none of these, or damaged.
+    """
+    file = find_model(source)
+    if is_model_file(file):
+        net, description, content = _read_model(file)
+        return StoredModel(
+            net.state_dict(), lambda: (net, description), lambda: content["training"], content["version"]
+        )
+    checkpoint = read_checkpoint(file)
+    return StoredModel(
+        net_weights(checkpoint), partial(net_of, file, checkpoint), partial(_training, file, checkpoint)
+    )
+
+
 def describe_model_file(source: str | os.PathLike[str]) -> list[Entry]:
     """The entries of a model file, or those that `export` would write.
 
     Raises:
         UserError: ``source`` is none of a model file, a run and a checkpoint, or damaged.
     """
-    file = find_model(source)
-    net, description, training = _read_any(file)
+    model = open_model(source)
+    net, description = model.rebuild()
     return [
-        *([Entry("version", "of the format", _read_content(file)["version"])] if is_model_file(file) else []),
+        *([Entry("version", "of the format", model.version)] if model.version else []),
         Entry("fingerprint", "names the model in its streams", fingerprint(net).hex()),
         *(Entry(key, "option of the model", _printable(value)) for key, value in description.model.items()),
         *(
             Entry(key, "of what it was trained for", _printable(value))
             for key, value in description.objective.values.items()
         ),
-        *(Entry(key, _MEANINGS.get(key, ""), _printable(value)) for key, value in training.items()),
+        *(Entry(key, _MEANINGS.get(key, ""), _printable(value)) for key, value in model.training().items()),
     ]
-
-
-def _read_any(file: Path) -> tuple[CompressionModel, Description, Mapping[str, Any]]:
-    if is_model_file(file):
-        return _read_model(file)
-    checkpoint = read_checkpoint(file)
-    return *net_of(file, checkpoint), _training(file, checkpoint)
 
 
 def _read_model(path: Path) -> tuple[CompressionModel, Description, Mapping[str, Any]]:
@@ -147,7 +178,7 @@ def _read_model(path: Path) -> tuple[CompressionModel, Description, Mapping[str,
                 f"It is damaged: its content has the fingerprint {found}, not {content['fingerprint']}; "
                 "fetch or export it again."
             )
-    return net, description, content["training"]
+    return net, description, content
 
 
 def _printable(value: Any) -> int | float | str:

@@ -78,6 +78,12 @@ def build_training(
             f"The model codes images with image_channels={net.image_channels} (1 is gray, 3 is colour), and "
             f"data.channels={data.channels}; give data.channels={net.image_channels}, or another model."
         )
+    step = cfg.trainer.accumulate_grad_batches
+    if data.epoch_batches and data.epoch_batches % step:  # the last step of an epoch would have fewer
+        raise UserError(
+            f"data.epoch_batches={data.epoch_batches} counts batches, and a step has {step} of them; give a "
+            "multiple."
+        )
     options = {str(key): None for key in cfg.training if key != "_target_"}
     try:
         inspect.signature(get_object(cfg.training["_target_"])).bind(net, config, **options)

@@ -91,7 +91,7 @@ class Checkpoints(Checkpoint):
         stop, wanted = _agreed(trainer, interruption.requested() or 0, late)
         wanted = wanted or _validation_follows(trainer, step)
         if (stop or wanted) and self._unsaved_steps(trainer):
-            self._save(trainer, "last")
+            self._save(trainer)
         if stop:
             raise interruption.Interrupted(stop)
         self._cost = None
@@ -109,7 +109,7 @@ class Checkpoints(Checkpoint):
             raise interruption.Interrupted(stop)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the last state, and before it the best one if this is it."""
+        """Save the last state, as the best one, too, if this is it."""
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         if self.monitor not in trainer.callback_metrics:
@@ -117,10 +117,10 @@ class Checkpoints(Checkpoint):
         cost = trainer.callback_metrics[self.monitor].item()
         self._cost = cost
         best = self.best_cost is None or cost < self.best_cost or math.isnan(self.best_cost)
-        if best and cast(_Training, pl_module).in_last_phase:
+        best = best and cast(_Training, pl_module).in_last_phase
+        if best:
             self.best_cost = cost
-            self._save(trainer, "best")
-        self._save(trainer, "last")
+        self._save(trainer, best=best)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Signals end what follows at once, and so does one that came in the last step or validation.
@@ -129,7 +129,7 @@ class Checkpoints(Checkpoint):
             Interrupted: there was one.
         """
         if self._unsaved_steps(trainer):  # it ended without a validation, by trainer.max_time, say
-            self._save(trainer, "last")
+            self._save(trainer)
         interruption.defer(False)
         (stop,) = _agreed(trainer, interruption.requested() or 0)
         if stop:
@@ -165,11 +165,18 @@ class Checkpoints(Checkpoint):
         if (self.folder / "best.ckpt").is_file():
             self.best_cost = state_dict["best_cost"]
 
-    def _save(self, trainer: Trainer, name: str) -> None:
-        trainer.save_checkpoint(self.folder / f"{name}.ckpt")
-        if name == "last":
-            self.saved = self.folder / "last.ckpt"
-            self._saved_step, self._clock = trainer.global_step, time.monotonic()
+    def _save(self, trainer: Trainer, *, best: bool = False) -> None:
+        """Write the last checkpoint, after a best one with the same bytes: tables take seconds to derive.
+
+        The best one comes first. A last one that knows of a best cost without its file would keep it away.
+        """
+        names = ["best", "last"] if best else ["last"]
+        first, *copies = (self.folder / f"{name}.ckpt" for name in names)
+        trainer.save_checkpoint(first)
+        for copy in copies if trainer.is_global_zero else ():
+            write_bytes(copy, first.read_bytes())
+        self.saved = self.folder / "last.ckpt"
+        self._saved_step, self._clock = trainer.global_step, time.monotonic()
 
     def _unsaved_steps(self, trainer: Trainer) -> int:
         return trainer.global_step - self._saved_step

@@ -5,9 +5,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.utils import instantiate
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
@@ -17,6 +18,7 @@ from lic.models import describe_model
 from lic.runs import in_sweep, run_folder
 from lic.store.description import model_options
 from lic.store.objective import Objective
+from lic.training.base import Training
 
 METRICS_FILE = "metrics.csv"
 _NOT_FOR_USERS = (
@@ -24,6 +26,7 @@ _NOT_FOR_USERS = (
     "You're resuming from a checkpoint that ended before the epoch",  # our batches are numbered by step
     ".*isinstance\\(treespec, LeafSpec\\)",  # between Lightning and torch
     ".*does not have many workers",
+    "Found .* module\\(s\\) in eval mode at the start",  # batch normalisation that start_from froze
     "Checkpoint directory .* exists and is not empty",  # the run that is being continued
 )
 
@@ -37,7 +40,23 @@ def quieten() -> None:
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's bar without the epoch: the training data never end."""
+    """Lightning's bar without the epoch, and with the batches that a resumed one has had."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the bar, which Lightning does after the first batch where it resumes in an epoch."""
+        super().on_train_start(trainer, pl_module)
+        if self.progress is not None and self.train_progress_bar_id is None:
+            self._initialize_train_progress_bar_id()
+
+    @property
+    def total_train_batches(self) -> int | float:
+        """The batches of the epoch, at its start or where it is resumed; the last step may cut it short."""
+        trainer = self.trainer
+        size = trainer.num_training_batches  # infinite if it never ends
+        processed = trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+        module = cast(Training, trainer.lightning_module)
+        left = (trainer.max_steps - trainer.global_step) * module.batches_per_step
+        return min(size, int(processed % size) + left)
 
     def _get_train_description(self, current_epoch: int) -> str:
         return "Training"

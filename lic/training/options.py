@@ -62,10 +62,6 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         if type(value) is not int or not low <= value < 2**32:
             raise UserError(f"{key} must be a whole number from {low} on, not {value!r}.")
     _check_trainer(cfg.trainer)
-    if (size := cfg.data.get("epoch_batches")) and size % (step := cfg.trainer.accumulate_grad_batches):
-        raise UserError(
-            f"data.epoch_batches={size} counts batches, and a step has {step} of them; give a multiple."
-        )
     for name in cfg.classical:
         classical_codecs(name)
     if cfg.trainer.precision not in PRECISIONS:

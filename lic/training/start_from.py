@@ -6,15 +6,16 @@ from typing import Any
 from hydra.utils import to_absolute_path
 from omegaconf import ListConfig
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lic.errors import UserError
-from lic.models import net_weights
-from lic.store.checkpoint import find_model, read_checkpoint
-from lic.store.model_file import is_model_file, read_model
+from lic.store.model_file import open_model
 
 
 def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
     """Give a network weights that other runs have trained, and freeze those that shall stay.
+
+    Of a frozen part batch normalisation is in evaluation mode, too, and nothing else: latents need noise.
 
     Args:
         net: the network.
@@ -45,13 +46,15 @@ def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
         for part in names if options.get("freeze") else ():
             for parameter in _of(dict(net.named_parameters()), part).values():
                 parameter.requires_grad_(False)
+            for module in _of(dict(net.named_modules()), part).values():
+                if isinstance(module, _BatchNorm):
+                    module.eval()  # Lightning keeps it; its running statistics would still move
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise UserError("start_from freezes all of the network; leave out what is to be trained.")
 
 
 def _load(net: nn.Module, run: str, names: Mapping[str, str]) -> None:
-    file = find_model(to_absolute_path(run))
-    found = read_model(file)[0].state_dict() if is_model_file(file) else net_weights(read_checkpoint(file))
+    found = open_model(to_absolute_path(run)).weights
     weights: dict[str, Any] = {}
     for own, theirs in names.items():
         part, wanted = _of(found, theirs), _of(net.state_dict(), own)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from lic.data import DeadLeaves, ImageData, Pixels
 from lic.data.images import with_channels
 from lic.data.loading import Batch, Batches, WholeImages
-from lic.errors import UserError
 from lic.training.checkpoints import Checkpoints
 
 
@@ -133,8 +132,3 @@ def test_a_resumed_training_has_the_epochs_of_an_uninterrupted_one(
         rest, _ = fit(folder, max_steps=7, ckpt_path=str(last), **options)
         assert rest.seen == whole.seen[done:], (step, done)
         assert rest.ended[-1] == whole.ended[-1]
-
-
-def test_epochs_hold_whole_steps(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"data\.epoch_batches=3 counts batches, and a step has 2 of them"):
-        fit(tmp_path, epoch_batches=3, accumulate=2, max_steps=1)

@@ -1,5 +1,7 @@
 import errno
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from lic import interruption
+from lic.entropy import update_tables
 from lic.interruption import Interrupted
 from lic.store.checkpoint import read_checkpoint
 
@@ -53,6 +56,22 @@ def test_on_a_plateau_the_last_state_is_saved_all_the_same(
     assert step_of(tmp_path, "last") == 8 and step_of(tmp_path, "best") == best
 
 
+def test_the_best_state_is_the_last_one_in_a_file_of_its_own(
+    make_codec: Any, fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    derived: list[None] = []
+
+    def update(net: torch.nn.Module) -> None:
+        derived.append(None)
+        update_tables(net)
+
+    monkeypatch.setattr("lic.training.base.update_tables", update)
+    fit(make_codec(), tmp_path, max_steps=2, val_check_interval=2)
+    best, last = (tmp_path / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
+    assert best.read_bytes() == last.read_bytes() and not best.samefile(last)
+    assert len(derived) == 2, "before the step that the validation follows, and after it"
+
+
 def test_the_clock_saves_between_validations(make_codec: Any, fit: Any, tmp_path: Path) -> None:
     saved = Saved(tmp_path)
     fit(make_codec(), tmp_path, saved, minutes=1e-9, max_steps=4, val_check_interval=4)
@@ -62,10 +81,27 @@ def test_the_clock_saves_between_validations(make_codec: Any, fit: Any, tmp_path
     assert rare.steps == [None] * 4
 
 
+@pytest.fixture
+def train_to(make_codec: Any, fit: Any) -> Callable[..., dict[str, Any]]:
+    """Train so many steps with two validations; the last checkpoint."""
+
+    def train(
+        folder: Path, *callbacks: Callback, max_steps: int, accumulated: int, **options: Any
+    ) -> dict[str, Any]:
+        options |= {
+            "val_check_interval": max_steps // 2 * accumulated,
+            "accumulate_grad_batches": accumulated,
+        }
+        fit(make_codec(), folder, *callbacks, max_steps=max_steps, **options)
+        return read_checkpoint(folder / "checkpoints" / "last.ckpt")
+
+    return train
+
+
 @pytest.mark.parametrize("accumulated", [1, 2])
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_a_signal_saves_between_two_steps_and_the_run_goes_on_to_the_same_weights(
-    make_codec: Any, fit: Any, tmp_path: Path, accumulated: int, ema: float | None
+    train_to: Any, tmp_path: Path, accumulated: int, ema: float | None
 ) -> None:
     class Signal(Callback):
         def on_train_batch_end(
@@ -74,19 +110,7 @@ def test_a_signal_saves_between_two_steps_and_the_run_goes_on_to_the_same_weight
             if batch_idx == 2 * accumulated:  # with two batches a step, in the middle of one
                 signal.raise_signal(signal.SIGTERM)
 
-    def train(folder: Path, *callbacks: Callback, ckpt_path: str | None = None) -> dict[str, Any]:
-        fit(
-            make_codec(),
-            folder,
-            *callbacks,
-            ema=ema,
-            ckpt_path=ckpt_path,
-            max_steps=8,
-            val_check_interval=4 * accumulated,
-            accumulate_grad_batches=accumulated,
-        )
-        return read_checkpoint(folder / "checkpoints" / "last.ckpt")
-
+    train = partial(train_to, max_steps=8, accumulated=accumulated, ema=ema)
     whole = train(tmp_path / "whole")
     with interruption.handled(), pytest.raises(Interrupted) as stop:
         train(tmp_path / "parts", Signal())
@@ -138,23 +162,11 @@ class SignalInValidation(Callback):
 @pytest.mark.parametrize("ema", [None, 0.9])
 @pytest.mark.parametrize("validation", [1, 2])
 def test_a_signal_ends_a_validation_and_the_run_goes_on_to_the_same_weights(
-    make_codec: Any, fit: Any, tmp_path: Path, accumulated: int, ema: float | None, validation: int
+    train_to: Any, tmp_path: Path, accumulated: int, ema: float | None, validation: int
 ) -> None:
     """The second one is that after the last step, which Lightning would not repeat."""
 
-    def train(folder: Path, *callbacks: Callback, ckpt_path: str | None = None) -> dict[str, Any]:
-        fit(
-            make_codec(),
-            folder,
-            *callbacks,
-            ema=ema,
-            ckpt_path=ckpt_path,
-            max_steps=4,
-            val_check_interval=2 * accumulated,
-            accumulate_grad_batches=accumulated,
-        )
-        return read_checkpoint(folder / "checkpoints" / "last.ckpt")
-
+    train = partial(train_to, max_steps=4, accumulated=accumulated, ema=ema)
     whole, stopping = train(tmp_path / "whole"), SignalInValidation(validation)
     with interruption.handled(), pytest.raises(Interrupted) as stop:
         train(tmp_path / "parts", stopping)

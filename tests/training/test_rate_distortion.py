@@ -5,9 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lic.codecs.learned import LearnedCodec
@@ -17,52 +15,9 @@ from lic.errors import UserError
 from lic.layers import pad
 from lic.store.checkpoint import read_checkpoint
 from lic.store.load import load_codec
-from lic.training.base import TrainingDivergedError
 from lic.training.rate_distortion import RateDistortion
 
-
-class Recorder(Callback):
-    """Keeps what each step logged, and the rates of learning that it used."""
-
-    def __init__(self) -> None:
-        self.steps: list[dict[str, float]] = []
-        self.rates: list[list[float]] = []
-        self.losses: list[Tensor] = []
-        self.weights: list[dict[str, Tensor]] = []
-
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_index: int
-    ) -> None:
-        self.losses.append(outputs["loss"])
-        self.steps.append({name: float(value) for name, value in trainer.callback_metrics.items()})
-        assert isinstance(module.net, nn.Module)
-        self.weights.append({k: v.detach().clone() for k, v in module.net.state_dict().items()})
-
-    def on_train_batch_start(
-        self, trainer: Trainer, module: LightningModule, batch: Any, batch_index: int
-    ) -> None:
-        self.rates.append([group["lr"] for group in trainer.optimizers[0].param_groups])
-
-
-class At(Callback):
-    """Does something to the net before a step."""
-
-    def __init__(self, step: int, action: Any) -> None:
-        self.step, self.action = step, action
-
-    def on_train_batch_start(
-        self, trainer: Trainer, module: LightningModule, batch: Any, batch_index: int
-    ) -> None:
-        if trainer.global_step == self.step:
-            self.action(module.net)
-
-
-class PowerCutError(RuntimeError):
-    pass
-
-
-def _power_cut(net: nn.Module) -> None:
-    raise PowerCutError
+from .recording import Recorder
 
 
 def test_a_step_trains_every_parameter_of_every_family(
@@ -129,59 +84,6 @@ def test_clipping_touches_only_the_net(make_codec: Any, fit: Any, tmp_path: Path
     assert all((p.grad == 7).all() for p in quantiles)
 
 
-@pytest.mark.parametrize(
-    ("distortion", "patch_size", "ema"), [("mse", 64, None), ("mse", 64, 0.9), ("ms_ssim", 176, None)]
-)
-def test_a_resumed_run_continues_to_the_same_weights(
-    distortion: str,
-    patch_size: int,
-    ema: float | None,
-    accelerator: str,
-    make_codec: Any,
-    fit: Any,
-    tmp_path: Path,
-) -> None:
-    def train(folder: str, *callbacks: Callback, ckpt_path: str | None = None) -> RateDistortion:
-        options = {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3}
-        codec: RateDistortion = make_codec(distortion, 0.015 if distortion == "mse" else 5, **options)
-        fit(
-            codec,
-            tmp_path / folder,
-            *callbacks,
-            patch_size=patch_size,
-            ema=ema,
-            ckpt_path=ckpt_path,
-            max_steps=6,
-            val_check_interval=3,
-            accelerator=accelerator,
-            precision="bf16-mixed" if accelerator == "gpu" else "32-true",
-        )
-        return codec
-
-    whole = train("whole")
-    with pytest.raises(PowerCutError):
-        train("parts", At(4, _power_cut))
-    last = tmp_path / "parts" / "checkpoints" / "last.ckpt"
-    assert read_checkpoint(last)["global_step"] == 3
-    torch.manual_seed(1234)  # what the process drew before does not matter
-    resumed = train("parts", ckpt_path=str(last))
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
-    first, second = (read_checkpoint(tmp_path / f / "checkpoints" / "last.ckpt") for f in ("whole", "parts"))
-    assert first["global_step"] == second["global_step"] == 6
-    for name, value in first["state_dict"].items():
-        assert torch.equal(value, second["state_dict"][name]), name
-    for a, b in zip(_tensors(first["optimizer_states"]), _tensors(second["optimizer_states"]), strict=True):
-        assert torch.equal(a, b)
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [tensor for item in items for tensor in _tensors(item)]
-
-
 def test_seeds_decide_the_noise(make_codec: Any, fit: Any, tmp_path: Path) -> None:
     def train(seed: int, before: int) -> Tensor:
         codec = make_codec(seed=3)
@@ -193,64 +95,6 @@ def test_seeds_decide_the_noise(make_codec: Any, fit: Any, tmp_path: Path) -> No
 
     assert torch.equal(train(0, before=5), train(0, before=6))
     assert not torch.equal(train(0, before=7), train(1, before=7))
-
-
-def test_divergence_stops_with_the_facts_and_keeps_the_checkpoints(
-    make_codec: Any, fit: Any, tmp_path: Path
-) -> None:
-    def poison(net: nn.Module) -> None:
-        with torch.no_grad():
-            net.get_parameter("g_s.6.bias").fill_(torch.nan)
-
-    recorder = Recorder()
-    with pytest.raises(TrainingDivergedError) as caught:
-        fit(make_codec(lmbda=0.02), tmp_path, At(2, poison), recorder, max_steps=8)
-    last = recorder.losses[-1].item()
-    assert "loss is nan at step 2" in str(caught.value) and "λ = 0.02" in str(caught.value)
-    assert f"last finite loss {last:.6g}" in str(caught.value) and "a smaller learning rate" in str(
-        caught.value
-    )
-    assert isinstance(caught.value, UserError)
-    for name in ("best", "last"):
-        checkpoint = read_checkpoint(tmp_path / "checkpoints" / f"{name}.ckpt")
-        assert checkpoint["global_step"] == 2
-        assert all(v.isfinite().all() for v in checkpoint["state_dict"].values() if v.is_floating_point())
-
-
-@pytest.mark.parametrize(
-    ("resumed", "step", "kept"), [(False, 0, False), (False, 3, True), (True, 2, True), (True, 3, True)]
-)
-def test_divergence_names_the_checkpoint_of_this_training(
-    make_codec: Any, fit: Any, tmp_path: Path, resumed: bool, step: int, kept: bool
-) -> None:
-    """Not that of an earlier one in the folder, and whatever callback of the user's stands before it."""
-    last = tmp_path / "checkpoints" / "last.ckpt"
-    fit(make_codec(), tmp_path, max_steps=2)
-
-    def poison(net: nn.Module) -> None:
-        with torch.no_grad():
-            net.get_parameter("g_s.6.bias").fill_(torch.nan)
-
-    with pytest.raises(TrainingDivergedError) as caught:
-        fit(
-            make_codec(),
-            tmp_path,
-            At(step, poison),
-            first=ModelCheckpoint(tmp_path / "users"),
-            ckpt_path=str(last) if resumed else None,
-        )
-    said = f"The last good checkpoint is kept in {last};" if kept else "No checkpoint was saved yet;"
-    assert said in str(caught.value)
-
-
-def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(
-    make_codec: Any, fit: Any, tmp_path: Path
-) -> None:
-    codec = make_codec()
-    codec.net.get_parameter("g_s.6.bias").register_hook(lambda gradient: gradient * torch.inf)
-    with pytest.raises(TrainingDivergedError, match=r"gradient is (inf|nan) at step 0"):
-        fit(codec, tmp_path)
-    assert all(p.isfinite().all() for p in codec.net.parameters())
 
 
 @pytest.mark.parametrize("distortion", ["mse", "ms_ssim"])

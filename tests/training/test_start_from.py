@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning import Callback, LightningModule, Trainer
 from torch import nn
 
 from lic.errors import UserError
@@ -46,6 +47,26 @@ def test_parts_are_taken_and_stay(run: Path, make_codec: Any, fit: Any, tmp_path
     assert all(torch.equal(first[name], second[name]) for name in first if name.startswith("g_a."))
     assert not torch.equal(second["g_s.0.weight"], first["g_s.0.weight"])
     assert not torch.equal(second["g_s.0.weight"], own["g_s.0.weight"]), "it has been trained"
+
+
+def test_the_statistics_of_a_frozen_part_stay(make_codec: Any, fit: Any, tmp_path: Path) -> None:
+    codec = make_codec(**MODEL)
+    codec.net.g_a.insert(1, nn.BatchNorm2d(4))
+    codec.net.g_s.insert(1, nn.BatchNorm2d(4))
+    start_from(codec.net, {"run": "another", "parts": ["g_a"], "freeze": True}, load=False)
+    own = {name: value.clone() for name, value in codec.net.state_dict().items()}
+    modes: dict[str, bool] = {}
+
+    class Modes(Callback):
+        def on_before_backward(self, trainer: Trainer, module: LightningModule, loss: Any) -> None:
+            modes.update({name: part.training for name, part in codec.net.named_modules()})
+
+    codec.is_codec = False  # its model is not that of the configuration
+    fit(codec, tmp_path, Modes(), max_steps=3, val_check_interval=1)
+    assert {name for name, training in modes.items() if not training} == {"g_a.1"}, "noise is for the others"
+    after = codec.net.state_dict()
+    assert all(torch.equal(after[name], own[name]) for name in own if name.startswith("g_a."))
+    assert not torch.equal(after["g_s.1.running_mean"], own["g_s.1.running_mean"])
 
 
 def test_a_resumed_run_needs_no_other_but_freezes(tmp_path: Path) -> None:

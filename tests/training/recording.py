@@ -1,0 +1,42 @@
+"""Callbacks that look at a training or change it."""
+
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+
+class Recorder(Callback):
+    """Keeps what each step logged, and the rates of learning that it used."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, float]] = []
+        self.rates: list[list[float]] = []
+        self.losses: list[Tensor] = []
+        self.weights: list[dict[str, Tensor]] = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_index: int
+    ) -> None:
+        self.losses.append(outputs["loss"])
+        self.steps.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+        assert isinstance(module.net, nn.Module)
+        self.weights.append({k: v.detach().clone() for k, v in module.net.state_dict().items()})
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, batch_index: int
+    ) -> None:
+        self.rates.append([group["lr"] for group in trainer.optimizers[0].param_groups])
+
+
+class At(Callback):
+    """Does something to the net before a step."""
+
+    def __init__(self, step: int, action: Any) -> None:
+        self.step, self.action = step, action
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, batch_index: int
+    ) -> None:
+        if trainer.global_step == self.step:
+            self.action(module.net)
