@@ -109,7 +109,7 @@ def check_resumable(
         UserError: a setting differs.
     """
     saved, trained_for = checkpoint["hyper_parameters"]["config"], Objective.parse(checkpoint["objective"])
-    if trained_for != objective:
+    if trained_for.values != objective.values:
         raise UserError(
             f"{file} was trained for {trained_for}, not {objective}; continue it with its own settings or "
             "start a new run without ckpt_path."

@@ -2,6 +2,7 @@ import math
 import os
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,7 @@ def test_only_the_same_training_is_continued(checkpoint: dict[str, Any], tmp_pat
     file = _save(checkpoint, tmp_path / "last.ckpt")
     own = checkpoint["hyper_parameters"]["config"]
     check_resumable(file, checkpoint, own | {"data": {"batch_size": 2}}, rd(0.015))
+    check_resumable(file, checkpoint, own, replace(rd(0.015), setting="as a later lic says it", curve=""))
     for key, value in {"seed": 1, "model": MODEL | {"width": 16}, "training": {"lr": 1}}.items():
         with pytest.raises(UserError, match=f"last.ckpt was trained with {key} = .*; continue it"):
             check_resumable(file, checkpoint, own | {key: value}, rd(0.015))
