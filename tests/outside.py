@@ -15,12 +15,12 @@ from lic.codecs.base import CodecInfo, FileCodec
 from lic.codecs.classical import PillowCodec
 from lic.codecs.learned import LearnedCodec, codec_of
 from lic.data import Pixels
-from lic.entropy import EntropyBottleneck, tables, update_tables
+from lic.entropy import EntropyBottleneck, update_tables
 from lic.layers import conv, tconv
 from lic.models import Coded, CompressionModel, Forward, build_model
 from lic.models.factorized import FactorizedPrior
 
-from .objectives import rd
+from .saved import save_run
 
 SIDE = 8
 
@@ -111,13 +111,5 @@ def save_checkpoint(folder: Path, name: str, **options: Any) -> CompressionModel
     """A new network of the models' table, as a training leaves it in its run's folder."""
     net = build_model(name, **options)
     update_tables(net)
-    model = {"name": name, **options}
-    (folder / "checkpoints").mkdir(parents=True)
-    checkpoint = {
-        "state_dict": {f"net.{key}": value for key, value in net.state_dict().items()},
-        "hyper_parameters": {"config": {"model": model}},
-        "objective": rd(5, "ms_ssim").plain(),
-        "entropy_tables": tables(net),
-    }
-    torch.save(checkpoint, folder / "checkpoints" / "best.ckpt")
+    save_run(folder, net, {"name": name, **options})
     return net

@@ -1,6 +1,6 @@
 """Building blocks of the networks."""
 
-from lic.layers.conv import StridedPointwise, SubPixelConv, TransposedPointwise, conv, subpixel, tconv
+from lic.layers.conv import StridedPointwise, SubPixelConv, TransposedPointwise, conv, tconv
 from lic.layers.gdn import GDN
 from lic.layers.padding import crop, pad, padded_size
 from lic.layers.residual import Res, ResDown, ResUp
@@ -23,7 +23,6 @@ __all__ = [
     "pad",
     "padded_size",
     "space_to_depth",
-    "subpixel",
     "tconv",
     "upsampler",
 ]
