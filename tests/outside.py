@@ -1,19 +1,12 @@
-"""Networks and a codec that share nothing with the families of lic but the contract."""
+"""Networks that share nothing with the families of lic but the contract."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from lic.bitstream import Stream, StreamError
-from lic.codecs.base import CodecInfo, FileCodec
-from lic.codecs.classical import PillowCodec
-from lic.codecs.learned import LearnedCodec, codec_of
 from lic.data import Pixels
 from lic.entropy import EntropyBottleneck, update_tables
 from lic.layers import conv, tconv
@@ -47,46 +40,6 @@ class Thumbnail(CompressionModel):
 
 class GrayThumbnail(Thumbnail):
     image_channels = 1
-
-
-class Compact(Thumbnail):
-    """A thumbnail in JPEG, by the codec below."""
-
-    method = 1
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(1))
-
-
-class CompactInJpeg(LearnedCodec):
-    """Every other pixel in a JPEG file, whose pixels another libjpeg may decode otherwise: no checksum."""
-
-    def __init__(self, net: CompressionModel, info: CodecInfo, *, quality: int = 60, **options: Any):
-        super().__init__(net, replace(info, setting=f"quality {quality}"), **options)
-        self.inner = PillowCodec("jpeg", quality)
-
-    @cached_property
-    def settings(self) -> Mapping[str, FileCodec]:
-        return {
-            f"jpeg-{quality}": CompactInJpeg(
-                self.net, self.info, quality=quality, tile=self.tile, max_pixels=self.max_pixels
-            )
-            for quality in (30, 60, 90)
-        }
-
-    def code(self, image: Pixels) -> Coded:
-        inner = self.inner.encode(np.ascontiguousarray(image[::2, ::2]))
-        height, width, _ = image.shape
-        return Coded(
-            [inner.data], lambda: enlarged(inner.reconstruct(), 2, height, width), method=self.net.method
-        )
-
-    def restore(self, stream: Stream) -> Pixels:
-        return enlarged(self.inner.decode(stream.payloads[0]), 2, stream.height, stream.width)
-
-
-codec_of.register(Compact)(CompactInJpeg)
 
 
 class Gray(FactorizedPrior):

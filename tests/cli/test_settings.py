@@ -12,14 +12,15 @@ from lic.data import Pixels, write_png
 from lic.models import MODELS
 from lic.store.load import load_codec
 
-from ..outside import Compact, save_checkpoint
+from ..outside import save_checkpoint
+from ..stranger.stranger import Half
 
 Lic = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MODELS, "compact", Compact)
+    monkeypatch.setitem(MODELS, "half", Half)
 
 
 def image(height: int, width: int) -> Pixels:
@@ -30,7 +31,7 @@ def image(height: int, width: int) -> Pixels:
 
 def test_the_command_line_takes_a_setting(lic: Lic, tmp_path: Path) -> None:
     write_png(tmp_path / "photo.png", image(60, 90))
-    save_checkpoint(tmp_path / "run", "compact")
+    save_checkpoint(tmp_path / "run", "half")
     sizes = {}
     for setting in ("jpeg-30", "jpeg-60", "jpeg-90"):
         arguments = ("photo.png", f"{setting}.lic", "-m", "run", "--setting", setting)
@@ -51,7 +52,7 @@ def test_the_command_line_takes_a_setting(lic: Lic, tmp_path: Path) -> None:
 def test_rate_control_chooses_among_settings(lic: Lic, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_png(tmp_path / "photos" / f"{name}.png", image(60, 90))
-    save_checkpoint(tmp_path / "run", "compact")
+    save_checkpoint(tmp_path / "run", "half")
     arguments = (
         "rate-control",
         "run",
