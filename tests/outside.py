@@ -56,6 +56,12 @@ class Gray(FactorizedPrior):
         self.entropy_bottleneck = EntropyBottleneck(6)
 
 
+def image(height: int, width: int, channels: int = 3) -> Pixels:
+    rows, columns = np.mgrid[:height, :width]
+    waves = [128 + 100 * np.sin(rows / (9 + c)) * np.cos(columns / (13 - c)) for c in range(channels)]
+    return np.stack(waves, -1).astype(np.uint8)
+
+
 def enlarged(small: Pixels, factor: int, height: int, width: int) -> Pixels:
     return small.repeat(factor, 0).repeat(factor, 1)[:height, :width]
 

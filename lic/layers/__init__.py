@@ -5,7 +5,7 @@ from lic.layers.gdn import GDN
 from lic.layers.padding import crop, pad, padded_size
 from lic.layers.residual import Res, ResDown, ResUp
 from lic.layers.space_to_depth import depth_to_space, space_to_depth
-from lic.layers.upsample import UPSAMPLERS, Upsampler, upsampler
+from lic.layers.upsample import UPSAMPLERS, upsampler
 
 __all__ = [
     "GDN",
@@ -16,7 +16,6 @@ __all__ = [
     "StridedPointwise",
     "SubPixelConv",
     "TransposedPointwise",
-    "Upsampler",
     "conv",
     "crop",
     "depth_to_space",

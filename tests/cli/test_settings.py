@@ -4,15 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from lic.data import Pixels, write_png
+from lic.data import write_png
 from lic.models import MODELS
 from lic.store.load import load_codec
 
-from ..outside import save_checkpoint
+from ..outside import image, save_checkpoint
 from ..stranger.stranger import Half
 
 Lic = Callable[..., tuple[int, str, str]]
@@ -21,12 +20,6 @@ Lic = Callable[..., tuple[int, str, str]]
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "half", Half)
-
-
-def image(height: int, width: int) -> Pixels:
-    rows, columns = np.mgrid[:height, :width]
-    waves = [128 + 100 * np.sin(rows / (9 + c)) * np.cos(columns / (13 - c)) for c in range(3)]
-    return np.stack(waves, -1).astype(np.uint8)
 
 
 def test_the_command_line_takes_a_setting(lic: Lic, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from lic.bitstream import Stream, StreamError, describe
 from lic.codecs.base import CodecInfo, FileCodec
 from lic.codecs.classical import PillowCodec
 from lic.codecs.learned import LearnedCodec, codec_of
-from lic.data import ImageFolder, Pixels, write_png
+from lic.data import ImageFolder, write_png
 from lic.entropy import load_tables, tables, update_tables
 from lic.errors import UserError
 from lic.evaluation.evaluate import evaluate_settings
@@ -24,7 +24,7 @@ from lic.models import MODELS, CompressionModel
 from lic.store.load import load_codec
 from lic.store.model_file import export
 
-from ..outside import Gray, GrayThumbnail, Thumbnail, enlarged, save_checkpoint
+from ..outside import Gray, GrayThumbnail, Thumbnail, enlarged, image, save_checkpoint
 from ..stranger.stranger import Half, HalfInJpeg
 
 INFO = CodecInfo("outside", "", learned=True, model="outside")
@@ -35,12 +35,6 @@ SIZES = [(1, 1), (8, 8), (1, 70), (33, 47)]
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, kind in (("thumbnail", Thumbnail), ("half", Half)):
         monkeypatch.setitem(MODELS, name, kind)
-
-
-def image(height: int, width: int, channels: int = 3) -> Pixels:
-    rows, columns = np.mgrid[:height, :width]
-    waves = [128 + 100 * np.sin(rows / (9 + c)) * np.cos(columns / (13 - c)) for c in range(channels)]
-    return np.stack(waves, -1).astype(np.uint8)
 
 
 @pytest.fixture
