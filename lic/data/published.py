@@ -53,9 +53,9 @@ def _fetch(name: str, part: Published, target: Path) -> None:
             f"data={name} is not downloaded, because no checksum of it is published; "
             f"fetch {part.url} and unpack it so that {target} holds the images."
         )
-    name_there = PurePosixPath(part.url)
-    if name_there.suffix in {".zip", ".gz", ".tar"}:
-        archive = target.parent / name_there.name
+    remote = PurePosixPath(part.url)
+    if remote.suffix in {".zip", ".gz", ".tar"}:
+        archive = target.parent / remote.name
         download(part.url, part.sha256, archive)
         unpack(archive, target)
         archive.unlink()
