@@ -11,7 +11,7 @@ from lic.data import write_png
 from lic.models import MODELS
 from lic.store.load import load_codec
 
-from ..outside import image, save_checkpoint
+from ..outside import image, save_half
 from ..stranger.stranger import Half
 
 Lic = Callable[..., tuple[int, str, str]]
@@ -24,7 +24,7 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_command_line_takes_a_setting(lic: Lic, tmp_path: Path) -> None:
     write_png(tmp_path / "photo.png", image(60, 90))
-    save_checkpoint(tmp_path / "run", "half")
+    save_half(tmp_path / "run")
     sizes = {}
     for setting in ("jpeg-30", "jpeg-60", "jpeg-90"):
         arguments = ("photo.png", f"{setting}.lic", "-m", "run", "--setting", setting)
@@ -45,7 +45,7 @@ def test_the_command_line_takes_a_setting(lic: Lic, tmp_path: Path) -> None:
 def test_rate_control_chooses_among_settings(lic: Lic, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_png(tmp_path / "photos" / f"{name}.png", image(60, 90))
-    save_checkpoint(tmp_path / "run", "half")
+    save_half(tmp_path / "run")
     arguments = (
         "rate-control",
         "run",

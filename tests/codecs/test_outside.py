@@ -24,7 +24,8 @@ from lic.models import MODELS, CompressionModel
 from lic.store.load import load_codec
 from lic.store.model_file import export
 
-from ..outside import Gray, GrayThumbnail, Thumbnail, enlarged, image, save_checkpoint
+from ..outside import Gray, GrayThumbnail, Thumbnail, enlarged, image, save_half
+from ..saved import save_run
 from ..stranger.stranger import Half, HalfInJpeg
 
 INFO = CodecInfo("outside", "", learned=True, model="outside")
@@ -90,7 +91,7 @@ def test_a_codec_around_another_need_not_ask_for_itself() -> None:
 
 
 def test_it_is_kept_and_loaded_like_the_others(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "run", "thumbnail")
+    save_run(tmp_path / "run", Thumbnail(), {"name": "thumbnail"})
     export(tmp_path / "run", tmp_path / "model.lic-model")
     data = lic.load(tmp_path / "run").compress(image(20, 30))
     loaded = lic.load(tmp_path / "model.lic-model")
@@ -143,7 +144,7 @@ def test_colour_in_a_gray_network_is_refused(kind: type[CompressionModel]) -> No
 def test_each_setting_has_a_folder_and_a_point(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_png(tmp_path / "photos" / f"{name}.png", image(60, 90))
-    save_checkpoint(tmp_path / "run", "half")
+    save_half(tmp_path / "run")
     codec = load_codec(tmp_path / "run")
     assert isinstance(codec, HalfInJpeg) and list(codec.settings) == ["jpeg-30", "jpeg-60", "jpeg-90"]
     photos = ImageFolder(tmp_path / "photos")
