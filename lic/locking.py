@@ -40,7 +40,7 @@ def only_writer(folder: Path, patterns: Sequence[str] = WRITTEN) -> Iterator[Non
     lock = FileLock(folder / LOCK_FILE)
     file = folder / HOLDER_FILE  # beside the lock, which has a content of its own where there is no flock
     try:
-        lock.acquire(blocking=False)
+        held = lock.acquire(blocking=False)
     except Timeout:
         said = file.read_text("utf-8", "replace") if file.is_file() else ""
         holder = said.strip()[:200] or "another process"
@@ -48,11 +48,9 @@ def only_writer(folder: Path, patterns: Sequence[str] = WRITTEN) -> Iterator[Non
             f"{folder} is being written by {holder}; wait for it, stop it, or give another folder "
             "(hydra.sweep.dir=… with -m, else hydra.run.dir=…)."
         ) from None
-    try:
+    with held:
         file.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", "utf-8")
         yield
-    finally:
-        lock.release()
 
 
 def refuse_links(folder: Path, patterns: Sequence[str]) -> None:
@@ -84,11 +82,9 @@ def in_turn(lock_file: Path, work: str) -> Iterator[None]:
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(lock_file)
     try:
-        lock.acquire(blocking=False)
+        held = lock.acquire(blocking=False)
     except Timeout:
         _log.info("Another process %s; waiting for it (%s).", work, lock_file)
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()

@@ -4,9 +4,9 @@ import csv
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -48,45 +48,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 assert {variant["name"] for variant in VARIANTS.values()} == set(MODELS), "test every family"
 
 
-class MakeNet(Protocol):
-    def __call__(self, seed: int = 0, **options: Any) -> TransformCoding: ...
-
-
-class RunPython(Protocol):
-    def __call__(
-        self, *arguments: str | Path, timeout: float = 300, **environment: str
-    ) -> subprocess.CompletedProcess[str]: ...
-
-
-class Published(Protocol):
-    def __call__(self, name: str) -> list[dict[str, str]]: ...
-
-
-class PhotoFolder(Protocol):
-    def __call__(self, name: str) -> Path: ...
-
-
-class MakeCodec(Protocol):
-    def __call__(
-        self, distortion: str = "mse", lmbda: float = 0.015, seed: int = 0, **options: Any
-    ) -> RateDistortion: ...
-
-
-class Fit(Protocol):
-    def __call__(
-        self,
-        codec: RateDistortion,
-        folder: Path,
-        *callbacks: Callback,
-        patch_size: int = 64,
-        ema: float | None = None,
-        minutes: float = 10,
-        first: Callback | None = None,
-        ckpt_path: str | None = None,
-        **trainer: Any,
-    ) -> Trainer: ...
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests for a GPU run wherever there is one."""
     if not torch.cuda.is_available():
@@ -110,7 +71,7 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def published() -> Published:
+def published() -> Callable[[str], list[dict[str, str]]]:
     """The rows of a file of tests/published, whose README names the sources."""
 
     def rows(name: str) -> list[dict[str, str]]:
@@ -121,7 +82,7 @@ def published() -> Published:
 
 
 @pytest.fixture(scope="session")
-def photo_folder() -> PhotoFolder:
+def photo_folder() -> Callable[[str], Path]:
     """A folder of photos below the one that LIC_TEST_PHOTOS names; without it the test is skipped."""
 
     def find(name: str) -> Path:
@@ -143,7 +104,7 @@ def variant(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def make_net() -> MakeNet:
+def make_net() -> Callable[..., TransformCoding]:
     """A network in evaluation mode whose latents are not all zero and whose medians are not all integers."""
 
     def make(seed: int = 0, **options: Any) -> TransformCoding:
@@ -164,7 +125,7 @@ def make_net() -> MakeNet:
 
 
 @pytest.fixture(scope="session")
-def make_codec() -> MakeCodec:
+def make_codec() -> Callable[..., RateDistortion]:
     """A codec about to be trained; a small baseline unless ``options`` of the network say otherwise."""
 
     def make(distortion: str = "mse", lmbda: float = 0.015, seed: int = 0, **options: Any) -> RateDistortion:
@@ -186,7 +147,7 @@ def accelerator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
+def fit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trainer]:
     """Train as train.py does, on patches of dead leaves; the checkpoints land in ``folder``."""
 
     def run(
@@ -230,7 +191,7 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> Fit:
 
 
 @pytest.fixture
-def run_python(tmp_path: Path) -> RunPython:
+def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run this interpreter in ``tmp_path``, with one thread and nothing of the user's settings."""
 
     def run(

@@ -1,26 +1,20 @@
-"""Networks and a codec that share nothing with the families of lic but the contract."""
+"""Networks that share nothing with the families of lic but the contract."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lic.bitstream import Stream, StreamError
-from lic.codecs.base import CodecInfo, FileCodec
-from lic.codecs.classical import PillowCodec
-from lic.codecs.learned import LearnedCodec, codec_of
 from lic.data import Pixels
-from lic.entropy import EntropyBottleneck, tables, update_tables
+from lic.entropy import EntropyBottleneck
 from lic.layers import conv, tconv
-from lic.models import Coded, CompressionModel, Forward, build_model
+from lic.models import Coded, CompressionModel, Forward
 from lic.models.factorized import FactorizedPrior
 
-from .objectives import rd
+from .saved import save_run
+from .stranger.stranger import Half
 
 SIDE = 8
 
@@ -49,46 +43,6 @@ class GrayThumbnail(Thumbnail):
     image_channels = 1
 
 
-class Compact(Thumbnail):
-    """A thumbnail in JPEG, by the codec below."""
-
-    method = 1
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(1))
-
-
-class CompactInJpeg(LearnedCodec):
-    """Every other pixel in a JPEG file, whose pixels another libjpeg may decode otherwise: no checksum."""
-
-    def __init__(self, net: CompressionModel, info: CodecInfo, *, quality: int = 60, **options: Any):
-        super().__init__(net, replace(info, setting=f"quality {quality}"), **options)
-        self.inner = PillowCodec("jpeg", quality)
-
-    @cached_property
-    def settings(self) -> Mapping[str, FileCodec]:
-        return {
-            f"jpeg-{quality}": CompactInJpeg(
-                self.net, self.info, quality=quality, tile=self.tile, max_pixels=self.max_pixels
-            )
-            for quality in (30, 60, 90)
-        }
-
-    def code(self, image: Pixels) -> Coded:
-        inner = self.inner.encode(np.ascontiguousarray(image[::2, ::2]))
-        height, width, _ = image.shape
-        return Coded(
-            [inner.data], lambda: enlarged(inner.reconstruct(), 2, height, width), method=self.net.method
-        )
-
-    def restore(self, stream: Stream) -> Pixels:
-        return enlarged(self.inner.decode(stream.payloads[0]), 2, stream.height, stream.width)
-
-
-codec_of.register(Compact)(CompactInJpeg)
-
-
 class Gray(FactorizedPrior):
     """A transform coding of gray images."""
 
@@ -103,21 +57,21 @@ class Gray(FactorizedPrior):
         self.entropy_bottleneck = EntropyBottleneck(6)
 
 
+def image(height: int, width: int, channels: int = 3) -> Pixels:
+    rows, columns = np.mgrid[:height, :width]
+    waves = [128 + 100 * np.sin(rows / (9 + c)) * np.cos(columns / (13 - c)) for c in range(channels)]
+    return np.stack(waves, -1).astype(np.uint8)
+
+
 def enlarged(small: Pixels, factor: int, height: int, width: int) -> Pixels:
     return small.repeat(factor, 0).repeat(factor, 1)[:height, :width]
 
 
-def save_checkpoint(folder: Path, name: str, **options: Any) -> CompressionModel:
-    """A new network of the models' table, as a training leaves it in its run's folder."""
-    net = build_model(name, **options)
-    update_tables(net)
-    model = {"name": name, **options}
-    (folder / "checkpoints").mkdir(parents=True)
-    checkpoint = {
-        "state_dict": {f"net.{key}": value for key, value in net.state_dict().items()},
-        "hyper_parameters": {"config": {"model": model}},
-        "objective": rd(5, "ms_ssim").plain(),
-        "entropy_tables": tables(net),
-    }
-    torch.save(checkpoint, folder / "checkpoints" / "best.ckpt")
-    return net
+@torch.no_grad()
+def save_half(folder: Path) -> None:
+    """A run of the stranger's network that repeats pixels: the better its JPEG file, the better the image."""
+    net = Half()
+    for parameter in net.parameters():
+        parameter.zero_()
+    net.get_parameter("enlarge.0.weight")[:, :, 1, 1] = torch.eye(3).repeat_interleave(4, 0)
+    save_run(folder, net, {"name": "half"})

@@ -11,9 +11,8 @@ import torch
 
 from lic import eval as evaluation
 from lic.data import write_png
-from lic.entropy import tables
 
-from .objectives import rd
+from .saved import save_run
 
 
 @pytest.fixture
@@ -24,17 +23,7 @@ def runs(make_net: Any, tmp_path: Path) -> list[str]:
         net = make_net(seed=i, **model)
         with torch.no_grad():
             net.g_a[-1].weight.mul_(0.3 + i)
-        config = {"model": model}
-        (tmp_path / name / "checkpoints").mkdir(parents=True)
-        torch.save(
-            {
-                "state_dict": {f"net.{key}": value for key, value in net.state_dict().items()},
-                "hyper_parameters": {"config": config},
-                "objective": rd(5 + 5 * i, "ms_ssim").plain(),
-                "entropy_tables": tables(net),
-            },
-            tmp_path / name / "checkpoints" / "best.ckpt",
-        )
+        save_run(tmp_path / name, net, model, 5 + 5 * i)
     return ["low", "high"]
 
 

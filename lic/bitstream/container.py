@@ -115,9 +115,16 @@ def describe(data: bytes) -> list[Entry]:
     header, pixels = stream.header, stream.width * stream.height
     return [
         Entry("version", "of the format", VERSION),
-        *(Entry(field.name, field.meaning, field.printable(header[field.name])) for field in FIELDS),
+        *(Entry(field.name, field.meaning, _printable(header[field.name])) for field in FIELDS),
         Entry("checksum", "CRC-32 of all that stands before it", data[-_CRC_BYTES:].hex()),
         Entry("bytes", "of the whole file", len(data)),
         Entry("overhead", "bytes that are header and checksum", len(data) - sum(map(len, stream.payloads))),
         Entry("bpp", "bits of the whole file per pixel", round(8 * len(data) / pixels, 4)),
     ]
+
+
+def _printable(value: Any) -> int | str | list[int]:
+    """The value of a field as people and JSON take it."""
+    if isinstance(value, bytes):
+        return value.hex() or "none"
+    return list(value) if isinstance(value, tuple) else value

@@ -49,10 +49,6 @@ class Field(ABC):
     def read(self, reader: Reader) -> Any:
         """The value at the cursor; a `StreamError` if it is out of range."""
 
-    def printable(self, value: Any) -> int | str | list[int]:
-        """The value as people and JSON take it."""
-        return value
-
 
 @dataclass(frozen=True)
 class Raw(Field):
@@ -68,10 +64,6 @@ class Raw(Field):
     def read(self, reader: Reader) -> bytes:
         """See `Field.read`."""
         return reader.take(self.size)
-
-    def printable(self, value: bytes) -> str:
-        """See `Field.printable`."""
-        return value.hex()
 
 
 @dataclass(frozen=True)
@@ -91,10 +83,6 @@ class Checksum(Field):
         if first[0] < 0x80:
             raise StreamError(f"The stream's {self.name} is none: the file is damaged.")
         return first + reader.take(1)
-
-    def printable(self, value: bytes) -> str:
-        """See `Field.printable`."""
-        return value.hex() or "none"
 
 
 @dataclass(frozen=True)
@@ -162,10 +150,6 @@ class Counted(Field):
         """See `Field.read`."""
         return reader.take(self._length().read(reader))
 
-    def printable(self, value: bytes) -> str:
-        """See `Field.printable`."""
-        return value.hex() or "none"
-
     def _length(self) -> Varint:
         return Varint(f"number of bytes of {self.name}", self.meaning, 0, self.count)
 
@@ -186,10 +170,6 @@ class Varints(Field):
         """See `Field.read`."""
         size, item = self._parts()
         return tuple(item.read(reader) for _ in range(size.read(reader)))
-
-    def printable(self, value: tuple[int, ...]) -> list[int]:
-        """See `Field.printable`."""
-        return list(value)
 
     def _parts(self) -> tuple[Varint, Varint]:
         size = Varint(f"number of {self.name}", self.meaning, 0, self.count)

@@ -5,7 +5,6 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +18,6 @@ from lic.errors import UserError
 if TYPE_CHECKING:  # torch only where a network runs
     from rich.table import Table
 
-    from lic.data import Pixels
     from lic.evaluation.mixture import Mixture
     from lic.evaluation.result import Result
 
@@ -50,10 +48,11 @@ def rate_control(
     as_json: Annotated[bool, typer.Option("--json", help="Print rate-control.json, and no words.")] = False,
 ) -> None:
     """Code images with several models and keep, of each, the file with which all together look best."""
-    models, images = _split(sources)
+    models, files, names = _split(sources)
     _check_output(output, force)
     import lic
     from lic.codecs.base import each_setting
+    from lic.data.sources import ImageFiles
     from lic.evaluation.evaluate import STREAMS
     from lic.evaluation.mixture import evaluate_mixture
     from lic.evaluation.result import json_text
@@ -64,6 +63,7 @@ def rate_control(
     loaded = [lic.load(path, tile=tile) for path in models]
     check_different(models, loaded)
     codecs = dict(each_setting(models, loaded))
+    images = ImageFiles(files, names, managed=True)  # seen as people see them, by their colour profiles
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary:
         work = Path(temporary)
@@ -83,32 +83,16 @@ def rate_control(
     )
 
 
-@dataclass(frozen=True)
-class _Images:
-    """Files as the image set that evaluation measures; seen as people see them, by their colour profiles."""
-
-    files: Sequence[Path]
-    names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> "Pixels":
-        from lic.data import read_image
-
-        return read_image(self.files[index], managed=True)
-
-
-def _split(sources: Sequence[str]) -> tuple[list[str], _Images]:
-    """The models, and the images: what begins with the first image file, or the last argument."""
+def _split(sources: Sequence[str]) -> tuple[list[str], list[Path], list[str]]:
+    """The models, and the images with names: what begins with the first image file, or the last argument."""
     last = len(sources) - 1
     first = next((i for i, source in enumerate(sources) if IMAGE.holds(Path(source))), last)
     found = [file for source in sources[first:] for file in expand(source, IMAGE)]
-    names = tuple(place.with_suffix("").as_posix() for _, place in found)
+    names = [place.with_suffix("").as_posix() for _, place in found]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"Several images would become {twice[0]}.lic; rename one.")
-    return list(sources[:first]), _Images([file for file, _ in found], names)
+    return list(sources[:first]), [file for file, _ in found], names
 
 
 def _check_output(output: Path, force: bool) -> None:

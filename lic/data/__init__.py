@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lic.data.binary import BinaryImages, cifar10, stl10
-from lic.data.cache import CachedImages, cache_folder
+from lic.data.binary import cifar10, stl10
+from lic.data.cache import CachedImages
 from lic.data.images import Pixels, read_image, to_batch, to_float, to_image, to_pil, to_uint8, write_png
 from lic.data.sources import BuiltinPhotos, ImageFolder, ImageSet
 from lic.data.synthetic import DeadLeaves
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from lic.data.module import ImageData
 
 __all__ = [
-    "BinaryImages",
     "BuiltinPhotos",
     "CachedImages",
     "DeadLeaves",
@@ -20,7 +19,6 @@ __all__ = [
     "ImageFolder",
     "ImageSet",
     "Pixels",
-    "cache_folder",
     "cifar10",
     "read_image",
     "stl10",

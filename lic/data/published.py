@@ -24,11 +24,6 @@ class Published:
     target: str
     sha256: str | None
 
-    @property
-    def is_archive(self) -> bool:
-        """Whether the file is to be unpacked."""
-        return PurePosixPath(self.url).suffix in {".zip", ".gz", ".tar"}
-
 
 def fetch(name: str, root: Path) -> None:
     """Download and unpack what is missing of the set ``name`` below ``root``, one process at a time.
@@ -58,8 +53,9 @@ def _fetch(name: str, part: Published, target: Path) -> None:
             f"data={name} is not downloaded, because no checksum of it is published; "
             f"fetch {part.url} and unpack it so that {target} holds the images."
         )
-    if part.is_archive:
-        archive = target.parent / PurePosixPath(part.url).name
+    remote = PurePosixPath(part.url)
+    if remote.suffix in {".zip", ".gz", ".tar"}:
+        archive = target.parent / remote.name
         download(part.url, part.sha256, archive)
         unpack(archive, target)
         archive.unlink()

@@ -38,10 +38,23 @@ class StoredImageSet(ImageSet, Protocol):
         """The files that hold the pixels: one per image, in their order, or some that hold all."""
 
 
-class ImageFolder:
+class ImageFiles:
+    """Image files, one per image; they are decoded when asked for, ``managed`` as `read_image` takes it."""
+
+    def __init__(self, files: Iterable[Path], names: Iterable[str], *, managed: bool = False) -> None:
+        self.files, self.names, self._managed = tuple(files), tuple(names), managed
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Pixels:
+        return read_image(self.files[index], managed=self._managed)
+
+
+class ImageFolder(ImageFiles):
     """All images below a folder, recursively, in the order of their relative paths.
 
-    Files are told by their suffix; hidden files are passed over. Images are decoded when asked for.
+    Files are told by their suffix; hidden files are passed over.
 
     Raises:
         UserError: The folder is missing or holds no image.
@@ -52,26 +65,16 @@ class ImageFolder:
         if not self.root.is_dir():
             raise UserError(f"{self.root} is not a folder; give the folder that holds the images.")
         found = (path.relative_to(self.root) for path in self.root.rglob("*"))
-        self._paths = sorted(
+        paths = sorted(
             p for p in found if p.suffix.lower() in SUFFIXES and not _hidden(p) and (self.root / p).is_file()
         )
-        if not self._paths:
+        if not paths:
             raise UserError(f"{self.root} holds no image (*.png, *.jpg, *.webp, …); give a folder that does.")
-        self.names = unique("-".join(path.with_suffix("").parts) for path in self._paths)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The image files, one per image."""
-        return tuple(self.root / path for path in self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __getitem__(self, index: int) -> Pixels:
-        return read_image(self.root / self._paths[index])
+        names = unique("-".join(path.with_suffix("").parts) for path in paths)
+        super().__init__((self.root / path for path in paths), names)
 
 
-class BuiltinPhotos:
+class BuiltinPhotos(ImageFiles):
     """Photographs that scikit-image's wheel carries; nothing is downloaded.
 
     Gray ones and a microscope's are good enough to choose checkpoints, so the test photos are all in colour.
@@ -86,14 +89,8 @@ class BuiltinPhotos:
 
     def __init__(self, split: Literal["valid", "test"]) -> None:
         folder = Path(str(files("skimage") / "data"))
-        self.files = tuple(folder / name for name in self.FILES[split])
-        self.names = tuple(path.stem for path in self.files)
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> Pixels:
-        return read_image(self.files[index])
+        photos = [folder / name for name in self.FILES[split]]
+        super().__init__(photos, (path.stem for path in photos))
 
 
 def _hidden(path: Path) -> bool:

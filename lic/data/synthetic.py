@@ -51,11 +51,9 @@ class DeadLeaves:
 
     def patches(self, key: tuple[int, int], items: range, size: int) -> Pixels:
         """Render one for each item, from (seed, key, item) alone: uint8 ``[len(items), 3, size, size]``."""
-        return np.stack([render(self._generator(key, item), size, self.chroma) for item in items])
-
-    def _generator(self, key: tuple[int, int], item: int) -> np.random.Generator:
         spawn_key = (self.seed,) if self.seed else ()
-        return np.random.default_rng(np.random.SeedSequence((*key, item), spawn_key=spawn_key))
+        sequences = (np.random.SeedSequence((*key, item), spawn_key=spawn_key) for item in items)
+        return np.stack([render(np.random.default_rng(each), size, self.chroma) for each in sequences])
 
 
 def render(rng: np.random.Generator, size: int, chroma: float = 1) -> Pixels:

@@ -93,10 +93,8 @@ class IntegerNetwork(Tabled, nn.Module):
         for i, (layer, next_slope) in enumerate(self._layers):
             steps = _Steps.choose(layer, inputs, slope)
             self._set(f"multiplier_{i}", step / steps.inputs)
-            self._set(f"low_{i}", steps.low)
-            self._set(f"high_{i}", steps.high)
-            self._set(f"weight_{i}", steps.weight)
-            self._set(f"bias_{i}", steps.bias)
+            for name in ("low", "high", "weight", "bias"):
+                self._set(f"{name}_{i}", getattr(steps, name))
             if i + 1 < len(self._layers):
                 inputs = [F.leaky_relu(layer(x), next_slope) for x in inputs]
             step, slope = steps.outputs, next_slope

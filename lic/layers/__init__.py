@@ -1,11 +1,11 @@
 """Building blocks of the networks."""
 
-from lic.layers.conv import StridedPointwise, SubPixelConv, TransposedPointwise, conv, subpixel, tconv
+from lic.layers.conv import StridedPointwise, SubPixelConv, TransposedPointwise, conv, tconv
 from lic.layers.gdn import GDN
 from lic.layers.padding import crop, pad, padded_size
 from lic.layers.residual import Res, ResDown, ResUp
 from lic.layers.space_to_depth import depth_to_space, space_to_depth
-from lic.layers.upsample import UPSAMPLERS, Upsampler, upsampler
+from lic.layers.upsample import UPSAMPLERS, upsampler
 
 __all__ = [
     "GDN",
@@ -16,14 +16,12 @@ __all__ = [
     "StridedPointwise",
     "SubPixelConv",
     "TransposedPointwise",
-    "Upsampler",
     "conv",
     "crop",
     "depth_to_space",
     "pad",
     "padded_size",
     "space_to_depth",
-    "subpixel",
     "tconv",
     "upsampler",
 ]

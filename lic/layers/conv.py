@@ -17,15 +17,13 @@ def tconv(c_in: int, c_out: int, kernel_size: int) -> nn.ConvTranspose2d:
 
 
 class SubPixelConv(nn.Sequential):
-    """`subpel k`: a convolution to 4·c_out channels, then depth-to-space (Shi et al. 2016)."""
+    """`subpel k`, the upsampler ``subpixel``: [N, c_in, H, W] -> [N, c_out, 2H, 2W].
+
+    A convolution to 4·c_out channels, then depth-to-space (Shi et al. 2016).
+    """
 
     def __init__(self, c_in: int, c_out: int, kernel_size: int):
         super().__init__(conv(c_in, 4 * c_out, kernel_size), nn.PixelShuffle(2))
-
-
-def subpixel(c_in: int, c_out: int, kernel_size: int) -> SubPixelConv:
-    """The upsampler ``subpixel``, with `tconv`'s signature: [N, c_in, H, W] -> [N, c_out, 2H, 2W]."""
-    return SubPixelConv(c_in, c_out, kernel_size)
 
 
 class StridedPointwise(nn.Conv2d):

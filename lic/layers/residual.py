@@ -52,7 +52,7 @@ class ResDown(nn.Module):
 
 
 class ResUp(nn.Module):
-    """IGDN(conv3(lrelu(up3(x)))) + up1(x): doubles both sides; ``up`` is `tconv` or `subpixel`.
+    """IGDN(conv3(lrelu(up3(x)))) + up1(x): doubles both sides; ``up`` is `tconv` or `SubPixelConv`.
 
     A 1x1 transposed convolution of stride 2 writes three of four pixels with its bias alone. That is
     what the 16,512 parameters of the paper's shortcut mean.

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from torch import nn
 
 from lic.errors import UserError
-from lic.layers.conv import subpixel, tconv
+from lic.layers.conv import SubPixelConv, tconv
 
 Upsampler = Callable[[int, int, int], nn.Module]
 
-UPSAMPLERS: dict[str, Upsampler] = {"tconv": tconv, "subpixel": subpixel}
+UPSAMPLERS: dict[str, Upsampler] = {"tconv": tconv, "subpixel": SubPixelConv}
 
 
 def upsampler(name: str) -> Upsampler:

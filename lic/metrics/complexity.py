@@ -142,13 +142,10 @@ def _observe(
 def _macs(layer: _Convolution | GDN, x: Tensor, y: Tensor) -> int:
     """Of one image: each weight once per place, which is of the input where a convolution is transposed."""
     if isinstance(layer, GDN):
-        return layer.gamma.numel() * _places(x)
+        return layer.gamma.numel() * x.shape[-2:].numel()
     weights = layer.mask.count_nonzero().item() if isinstance(layer, MaskedConv2d) else layer.weight.numel()
-    return int(weights) * _places(x if isinstance(layer, nn.ConvTranspose2d) else y)
-
-
-def _places(x: Tensor) -> int:
-    return x.shape[-2] * x.shape[-1]
+    places = x if isinstance(layer, nn.ConvTranspose2d) else y
+    return int(weights) * places.shape[-2:].numel()
 
 
 def _uncounted(net: nn.Module) -> list[LayerCost]:

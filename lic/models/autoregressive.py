@@ -107,10 +107,6 @@ class JointAutoregressive(HyperpriorCodec):
         self.phi = IntegerNetwork(self._context_samples, self.context_prediction)
         self.moments = IntegerNetwork(self._parameter_samples, *self.entropy_parameters)
 
-    def hyper_analysis(self, y: Tensor) -> Tensor:
-        """See `HyperpriorCodec.hyper_analysis`."""
-        return self.h_a(y)
-
     def predict(self, z_hat: Tensor, y_hat: Tensor) -> tuple[Tensor, Tensor]:
         """See `HyperpriorCodec.predict`; all positions at once, which decoding cannot do."""
         psi, phi = self.h_s(z_hat), self.context_prediction(y_hat)

@@ -30,10 +30,6 @@ class HyperpriorCodec(TransformCoding):
     gaussian_conditional: GaussianConditional
 
     @abstractmethod
-    def hyper_analysis(self, y: Tensor) -> Tensor:
-        """The z of y."""
-
-    @abstractmethod
     def predict(self, z_hat: Tensor, y_hat: Tensor) -> tuple[Tensor, Tensor]:
         """Means and scales of y in floating point; a context, where there is one, sees ``y_hat``."""
 
@@ -44,6 +40,10 @@ class HyperpriorCodec(TransformCoding):
     @abstractmethod
     def decode_rows(self, rows: slice, payload: bytes, z_hat: Tensor, y_hat: Tensor) -> None:
         """Write to ``y_hat`` the rows of a payload that `encode_rows` made."""
+
+    def hyper_analysis(self, y: Tensor) -> Tensor:
+        """The z of y."""
+        return self.h_a(y)
 
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """See `TransformCoding.bottleneck`."""
@@ -151,10 +151,6 @@ class MeanScaleHyperprior(ContextFreeHyperprior):
         self.moments = IntegerNetwork(
             self.entropy_bottleneck.samples, *self.h_s.children(), *self.entropy_parameters
         )
-
-    def hyper_analysis(self, y: Tensor) -> Tensor:
-        """See `HyperpriorCodec.hyper_analysis`."""
-        return self.h_a(y)
 
     def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
         """See `ContextFreeHyperprior.hyper_synthesis`."""

@@ -12,11 +12,11 @@ import torch
 
 from lic import cli
 from lic.data import write_png
-from lic.entropy import tables
 from lic.models import TransformCoding
 
-from ..objectives import rd
+from ..saved import save_run
 
+MODEL: dict[str, Any] = {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 8}
 Lic = Callable[..., tuple[int, str, str]]
 
 
@@ -37,29 +37,19 @@ def lic(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 
 @pytest.fixture(scope="session")
-def checkpoints(make_net: Callable[..., TransformCoding]) -> tuple[dict[str, Any], ...]:
-    """Two hyperpriors of one architecture and other weights, as training saves them."""
-    options = {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 8}
-    nets = [make_net(seed=seed, **options) for seed in (0, 1)]
+def nets(make_net: Callable[..., TransformCoding]) -> list[TransformCoding]:
+    """Two networks of one architecture and other weights."""
+    nets = [make_net(seed=seed, **MODEL) for seed in (0, 1)]
     with torch.no_grad():
         nets[1].g_a[-1].weight.mul_(0.3)  # type: ignore[index]
-    return tuple(
-        {
-            "state_dict": {f"net.{k}": v for k, v in net.state_dict().items()},
-            "hyper_parameters": {"config": {"model": options}},
-            "objective": rd(5, "ms_ssim").plain(),
-            "entropy_tables": tables(net),
-        }
-        for net in nets
-    )
+    return nets
 
 
 @pytest.fixture
-def models(checkpoints: tuple[dict[str, Any], ...], tmp_path: Path) -> tuple[str, str]:
+def models(nets: list[TransformCoding], tmp_path: Path) -> tuple[str, str]:
     """The folders of two runs, ``run`` and ``other``; the first model's files are larger."""
-    for name, checkpoint in zip(("run", "other"), checkpoints, strict=True):
-        (tmp_path / name / "checkpoints").mkdir(parents=True)
-        torch.save(checkpoint, tmp_path / name / "checkpoints" / "best.ckpt")
+    for name, net in zip(("run", "other"), nets, strict=True):
+        save_run(tmp_path / name, net, MODEL)
     return "run", "other"
 
 

@@ -4,33 +4,27 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from lic.data import Pixels, write_png
+from lic.data import write_png
 from lic.models import MODELS
 from lic.store.load import load_codec
 
-from ..outside import Compact, save_checkpoint
+from ..outside import image, save_half
+from ..stranger.stranger import Half
 
 Lic = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MODELS, "compact", Compact)
-
-
-def image(height: int, width: int) -> Pixels:
-    rows, columns = np.mgrid[:height, :width]
-    waves = [128 + 100 * np.sin(rows / (9 + c)) * np.cos(columns / (13 - c)) for c in range(3)]
-    return np.stack(waves, -1).astype(np.uint8)
+    monkeypatch.setitem(MODELS, "half", Half)
 
 
 def test_the_command_line_takes_a_setting(lic: Lic, tmp_path: Path) -> None:
     write_png(tmp_path / "photo.png", image(60, 90))
-    save_checkpoint(tmp_path / "run", "compact")
+    save_half(tmp_path / "run")
     sizes = {}
     for setting in ("jpeg-30", "jpeg-60", "jpeg-90"):
         arguments = ("photo.png", f"{setting}.lic", "-m", "run", "--setting", setting)
@@ -51,7 +45,7 @@ def test_the_command_line_takes_a_setting(lic: Lic, tmp_path: Path) -> None:
 def test_rate_control_chooses_among_settings(lic: Lic, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_png(tmp_path / "photos" / f"{name}.png", image(60, 90))
-    save_checkpoint(tmp_path / "run", "compact")
+    save_half(tmp_path / "run")
     arguments = (
         "rate-control",
         "run",

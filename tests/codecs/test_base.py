@@ -13,25 +13,17 @@ import lic
 from lic.codecs.base import CodecInfo, FileCodec
 from lic.codecs.classical import PillowCodec
 from lic.data import Pixels
-from lic.entropy import tables
 from lic.errors import UserError
 
-from ..objectives import rd
+from ..saved import save_run
 
 
 @pytest.fixture(scope="module")
 def codec(make_net: Any, tmp_path_factory: pytest.TempPathFactory) -> FileCodec:
     options = {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 8}
-    net = make_net(**options)
-    path = tmp_path_factory.mktemp("run") / "a.ckpt"
-    checkpoint = {
-        "state_dict": {f"net.{k}": v for k, v in net.state_dict().items()},
-        "hyper_parameters": {"config": {"model": options}},
-        "objective": rd(5, "ms_ssim").plain(),
-        "entropy_tables": tables(net),
-    }
-    torch.save(checkpoint, path)
-    return lic.load(path)
+    run = tmp_path_factory.mktemp("run")
+    save_run(run, make_net(**options), options)
+    return lic.load(run)
 
 
 @pytest.fixture(scope="module")

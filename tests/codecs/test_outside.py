@@ -14,7 +14,7 @@ from lic.bitstream import Stream, StreamError, describe
 from lic.codecs.base import CodecInfo, FileCodec
 from lic.codecs.classical import PillowCodec
 from lic.codecs.learned import LearnedCodec, codec_of
-from lic.data import ImageFolder, Pixels, write_png
+from lic.data import ImageFolder, write_png
 from lic.entropy import load_tables, tables, update_tables
 from lic.errors import UserError
 from lic.evaluation.evaluate import evaluate_settings
@@ -24,7 +24,9 @@ from lic.models import MODELS, CompressionModel
 from lic.store.load import load_codec
 from lic.store.model_file import export
 
-from ..outside import Compact, CompactInJpeg, Gray, GrayThumbnail, Thumbnail, enlarged, save_checkpoint
+from ..outside import Gray, GrayThumbnail, Thumbnail, enlarged, image, save_half
+from ..saved import save_run
+from ..stranger.stranger import Half, HalfInJpeg
 
 INFO = CodecInfo("outside", "", learned=True, model="outside")
 SIZES = [(1, 1), (8, 8), (1, 70), (33, 47)]
@@ -32,14 +34,8 @@ SIZES = [(1, 1), (8, 8), (1, 70), (33, 47)]
 
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, kind in (("thumbnail", Thumbnail), ("compact", Compact)):
+    for name, kind in (("thumbnail", Thumbnail), ("half", Half)):
         monkeypatch.setitem(MODELS, name, kind)
-
-
-def image(height: int, width: int, channels: int = 3) -> Pixels:
-    rows, columns = np.mgrid[:height, :width]
-    waves = [128 + 100 * np.sin(rows / (9 + c)) * np.cos(columns / (13 - c)) for c in range(channels)]
-    return np.stack(waves, -1).astype(np.uint8)
 
 
 @pytest.fixture
@@ -88,14 +84,14 @@ def test_parts_that_a_family_does_not_write_are_refused(change: dict[str, object
 
 
 def test_a_codec_around_another_need_not_ask_for_itself() -> None:
-    codec = codec_of(Compact(), INFO)
+    codec = codec_of(Half(), INFO)
     stream = Stream.unpack(codec.encode(image(9, 9)).data)
     with pytest.raises(StreamError, match="another coding method"):
         codec.decode(replace(stream, method=3).pack())
 
 
 def test_it_is_kept_and_loaded_like_the_others(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "run", "thumbnail")
+    save_run(tmp_path / "run", Thumbnail(), {"name": "thumbnail"})
     export(tmp_path / "run", tmp_path / "model.lic-model")
     data = lic.load(tmp_path / "run").compress(image(20, 30))
     loaded = lic.load(tmp_path / "model.lic-model")
@@ -148,9 +144,9 @@ def test_colour_in_a_gray_network_is_refused(kind: type[CompressionModel]) -> No
 def test_each_setting_has_a_folder_and_a_point(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_png(tmp_path / "photos" / f"{name}.png", image(60, 90))
-    save_checkpoint(tmp_path / "run", "compact")
+    save_half(tmp_path / "run")
     codec = load_codec(tmp_path / "run")
-    assert isinstance(codec, CompactInJpeg) and list(codec.settings) == ["jpeg-30", "jpeg-60", "jpeg-90"]
+    assert isinstance(codec, HalfInJpeg) and list(codec.settings) == ["jpeg-30", "jpeg-60", "jpeg-90"]
     photos = ImageFolder(tmp_path / "photos")
     results = evaluate_settings(codec, photos, tmp_path / "run", "photos", pictures=[0])
     rates = [result.mean["bpp"] for result in results]
@@ -167,7 +163,7 @@ def test_each_setting_has_a_folder_and_a_point(tmp_path: Path) -> None:
 
 
 def test_a_held_file_is_that_of_the_codec_it_holds() -> None:
-    codec: FileCodec = codec_of(Compact(), INFO)
+    codec: FileCodec = codec_of(Half(), INFO)
     stream = Stream.unpack(codec.settings["jpeg-30"].encode(image(40, 40)).data)
     assert stream.payloads == (PillowCodec("jpeg", 30).encode(image(40, 40)[::2, ::2].copy()).data,)
     assert stream.method == 1 and not stream.latent_checksum

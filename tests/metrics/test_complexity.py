@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lic.entropy import CausalConv
-from lic.layers import GDN, conv, subpixel, tconv
+from lic.layers import GDN, SubPixelConv, conv, tconv
 from lic.metrics.complexity import LayerCost, layer_costs, macs_per_pixel
 from lic.models import build_model
 from lic.papers.paper import is_as_printed
@@ -95,7 +95,7 @@ def test_table_8(published: Any) -> None:
     [
         (conv(3, 5, 3, stride=2), (3 * 5 * 9 + 5) * 16 * 16, 3 * 5 * 9 * 16 * 16),
         (tconv(3, 5, 3), (3 * 5 * 9 + 5) * 64 * 64, 3 * 5 * 9 * 32 * 32),
-        (subpixel(3, 5, 3), (3 * 20 * 9 + 20) * 32 * 32, 3 * 20 * 9 * 32 * 32),
+        (SubPixelConv(3, 5, 3), (3 * 20 * 9 + 20) * 32 * 32, 3 * 20 * 9 * 32 * 32),
     ],
     ids=["conv", "tconv", "subpixel"],
 )

@@ -29,6 +29,8 @@ from lic.training.base import SeveralOptimizers, check_number
 class Half(CompressionModel):
     """An image of half the size, and a network that enlarges it again."""
 
+    method = 1
+
     def __init__(self, width: int = 4, channels: int = 3):
         super().__init__()
         self.image_channels = channels
@@ -39,7 +41,8 @@ class Half(CompressionModel):
 
     def encode(self, image: Pixels, tile: int) -> Coded:
         small = np.ascontiguousarray(image[::2, ::2])
-        return Coded([small.tobytes()], lambda: self.restored(small, image.shape[0], image.shape[1]))
+        height, width, _ = image.shape
+        return Coded([small.tobytes()], lambda: self.restored(small, height, width), method=self.method)
 
     def decode(self, stream: Stream, tile: int) -> Pixels:
         size = -(-stream.height // 2), -(-stream.width // 2), self.image_channels
@@ -68,7 +71,11 @@ class HalfInJpeg(LearnedCodec):
     def code(self, image: Pixels) -> Coded:
         inner = self.inner.encode(np.ascontiguousarray(image[::2, ::2]))
         height, width, _ = image.shape
-        return Coded([inner.data], lambda: self.net.restored(inner.reconstruct(), height, width))
+        return Coded(
+            [inner.data],
+            lambda: self.net.restored(inner.reconstruct(), height, width),
+            method=self.net.method,
+        )
 
     def restore(self, stream: Stream) -> Pixels:
         return self.net.restored(self.inner.decode(stream.payloads[0]), stream.height, stream.width)
