@@ -112,7 +112,7 @@ def make_net() -> Callable[..., TransformCoding]:
         net = build_model(**{"width": 8} | options)
         assert isinstance(net, TransformCoding)
         with torch.no_grad():
-            latent = torch.rand(1, options.get("channels", 3), 128, 128)
+            latent = torch.rand(1, net.image_channels, 128, 128)
             for transform in (getattr(net, name) for name in ("g_a", "h_a") if hasattr(net, name)):
                 last = list(transform.children())[-1]
                 last.weight.mul_(4 / transform(latent).std())

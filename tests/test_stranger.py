@@ -106,7 +106,7 @@ def test_a_strangers_network_lives_here(lic: Any, photos: Path, tmp_path: Path) 
 
 
 def test_gray_from_file_to_file(lic: Any, photos: Path, tmp_path: Path) -> None:
-    data = (f"data.valid={photos}", f"data.test={photos}", "data.channels=1")
+    data = (f"data.valid={photos}", f"data.test={photos}", "model.channels=1")
     run = tmp_path / "run"
     lic("train", "model=half", *SMALL, *data, "trainer=debug", f"hydra.run.dir={run}")
     row = json.loads((run / "jpeg-60" / "test.json").read_text())["rows"][0]
@@ -116,7 +116,7 @@ def test_gray_from_file_to_file(lic: Any, photos: Path, tmp_path: Path) -> None:
     lic("decompress", "gray.lic", "back.png", "-m", str(run))
     assert Image.open(tmp_path / "back.png").mode == "L"
     conf = ("--config-dir", str(STRANGER / "conf"))
-    assert "Layers of half" in lic("complexity", *conf, "model=half", "data.channels=1")
+    assert "Layers of half" in lic("complexity", *conf, "model=half", "model.channels=1")
     said = lic("compress", str(photos / "a.png"), "x.lic", "-m", str(run), code=2)
     assert said.startswith("Error: ") and "colours" in said and said.count("\n") == 1
 

@@ -33,7 +33,8 @@ class TransformCoding(CompressionModel):
     Args:
         pixel_unshuffle: the side of the blocks of pixels that take the place of pixels, in front of all
             stages that the family has: y and z have as many times fewer rows and columns.
-        channels: of the image: 3 (colour, also of gray images), or 1 (gray images alone).
+        channels: of the image: 3 (colour, also of gray images), or 1 (gray images alone); by default those
+            that the class says.
 
     Raises:
         UserError: a block other than 1, 2 or 4, or channels other than 1 or 3.
@@ -46,10 +47,11 @@ class TransformCoding(CompressionModel):
     g_a: nn.Module
     g_s: nn.Module
 
-    def __init__(self, pixel_unshuffle: int = 1, channels: int = 3):
+    def __init__(self, pixel_unshuffle: int = 1, channels: int | None = None):
         super().__init__()
         check_block("model.pixel_unshuffle", pixel_unshuffle)
-        self.image_channels = check_channels("model.channels", channels)
+        if channels is not None:
+            self.image_channels = check_channels("model.channels", channels)
         self.downsampling = type(self).downsampling * pixel_unshuffle
         self.stride = self.least_tile = type(self).stride * pixel_unshuffle
 
