@@ -135,9 +135,11 @@ def drop_output() -> None:
 
 def is_main_process() -> bool:
     """False in the processes that train beside the first, on any node; only that one writes and speaks."""
-    from lightning.pytorch.utilities import rank_zero_only  # reads what launchers set
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning.pytorch.utilities import rank_zero_only  # reads what launchers set, but for NODE_RANK
 
-    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+    first_of_node = rank_zero_only.rank == 0  # type: ignore[attr-defined]
+    return bool(first_of_node) and LightningEnvironment().node_rank() == 0
 
 
 def lists_in(argv: list[str], key: str) -> list[str]:

@@ -236,3 +236,21 @@ def test_help_offers_no_base_files(
     assert not stop.value.code
     text = capsys.readouterr().out
     assert "\ndata: builtin, cifar10" in text and not re.search(r"\b_(base|patches)\b", text)
+
+
+@pytest.mark.parametrize(
+    ("environment", "first"),
+    [
+        ({}, True),
+        ({"LOCAL_RANK": "0", "NODE_RANK": "0"}, True),
+        ({"NODE_RANK": "1"}, False),
+        ({"LOCAL_RANK": "0", "NODE_RANK": "1"}, False),
+        ({"LOCAL_RANK": "1", "NODE_RANK": "0"}, False),
+        ({"RANK": "4", "LOCAL_RANK": "0", "GROUP_RANK": "1"}, False),
+        ({"SLURM_PROCID": "8"}, False),
+    ],
+)
+@pytest.mark.slow
+def test_who_is_first_of_all_nodes(run_python: Any, environment: dict[str, str], first: bool) -> None:
+    done = run_python("-c", "from lic.entry import is_main_process; print(is_main_process())", **environment)
+    assert done.stdout.strip() == str(first), done.stderr

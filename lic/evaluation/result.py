@@ -176,7 +176,7 @@ def _mean(values: list[float]) -> float:
     finite = [value for value in values if math.isfinite(value)]
     if finite:
         return math.fsum(finite) / len(finite)
-    return math.inf if math.inf in values else math.nan
+    return next((value for value in values if math.isinf(value)), math.nan)
 
 
 def _to_json(value: Any) -> Any:
@@ -185,14 +185,14 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, list):
         return [_to_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else "Infinity"
+        return None if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
     return value
 
 
 def _from_json(value: Any) -> Any:
     if value is None:
         return math.nan
-    return math.inf if value == "Infinity" else value
+    return float(value) if value in ("Infinity", "-Infinity") else value
 
 
 def _check(name: str, value: Any, kind: Any) -> None:
@@ -212,9 +212,11 @@ def _check(name: str, value: Any, kind: Any) -> None:
         raise TypeError(f"{name} is {type(value).__name__}")
     if isinstance(value, str) and len(value) > _LONGEST_TEXT:
         raise ValueError(f"{name} is too long")
-    undefined = kind is float and (math.isnan(value) or value == math.inf)
-    lowest = max(all_measures()[name].lowest, -_LARGEST_NUMBER) if name in all_measures() else -1
-    if isinstance(value, int | float) and not (undefined or lowest <= value <= _LARGEST_NUMBER):
+    lowest = all_measures()[name].lowest if name in all_measures() else -1
+    infinite = math.isnan(value) or value in (math.inf, lowest) if kind is float else False
+    if isinstance(value, int | float) and not (
+        infinite or max(lowest, -_LARGEST_NUMBER) <= value <= _LARGEST_NUMBER
+    ):
         raise ValueError(f"{name} is out of range")
 
 

@@ -84,6 +84,12 @@ _DECLARED = (
         smallest_side=MS_SSIM_MIN_SIDE, caption=False, note="MS-SSIM in dB is −10 log₁₀(1 − MS-SSIM).",
     ),
 )  # fmt: skip
+TAKEN = frozenset({
+    "file", "width", "height", "bytes", "bpp", "estimated_bpp", "encode_s", "decode_s", "analysis_s",
+    "synthesis_s", "bpp_pooled", "gap_percent", "curve", "setting", "model", "parameters", "data", "images",
+    "run",
+})  # fmt: skip
+"""Columns of rows and tables that are no measures: no measure can be called so."""
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _DECLARED}
 """By name, in the order in which they are shown; a derived one after its base. `register` adds others."""
 
@@ -118,7 +124,8 @@ def register(measure: Measure) -> None:
 
 
 def _add(table: dict[str, Measure], measure: Measure) -> None:
-    if not measure.name.isidentifier() or measure.name in table:
+    taken = {*TAKEN, *(name for known in table.values() for name in (known.name, *known.averages))}
+    if not measure.name.isidentifier() or not taken.isdisjoint(measure.averages):
         raise UserError(
             f"A measure cannot be called {measure.name!r}; choose a plain word that is not taken."
         )

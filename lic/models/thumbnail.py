@@ -41,7 +41,8 @@ def start_as_thumbnail(net: CompressionModel) -> None:
     subpixels = isinstance(last, SubPixelConv) and all(isinstance(s, SubPixelConv) for s in up)
     if not isinstance(first, nn.Conv2d) or first.in_channels != 3 or not subpixels:
         raise UserError(
-            "start=thumbnail needs model=resnet3x3_4 upsample=subpixel with shortcuts and pixel_unshuffle 1."
+            "start=thumbnail needs model=resnet3x3_4 upsample=subpixel with shortcuts, pixel_unshuffle 1 "
+            "and 3 channels."
         )
     for unit in units:
         body = [layer for layer in unit.body if isinstance(layer, nn.Conv2d)][-1]

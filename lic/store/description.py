@@ -72,6 +72,6 @@ class Description:
 
     def _other_choices(self) -> dict[str, Plain]:
         """What a sweep varied besides the model and what moves along its curve: it makes another curve."""
-        told = {"model", *self.model, *self.objective.values}
+        told = {*self.model, *self.objective.values, *self.objective.moving}
         varied = {key.lstrip("+"): value for key, value in self.variant.items()}
-        return {k: v for k, v in varied.items() if told.isdisjoint((k, k.partition(".")[0]))}
+        return {k: v for k, v in varied.items() if k not in told and k.partition(".")[0] != "model"}

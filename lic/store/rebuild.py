@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lic.entropy import load_tables
 from lic.errors import UserError
-from lic.models import CompressionModel, build_model
+from lic.models import CompressionModel, build_model, full_options
 from lic.store.description import Description
 
 
@@ -30,6 +30,7 @@ def rebuild_net(
             raise misfit
         if not all(t.isfinite().all() for t in tensors):
             raise UserError("It holds numbers that are not finite; use an earlier checkpoint.")
+        full_options(**description.model)  # another's package is imported now: what it makes is no weight
         with fork_rng(devices=[]), _Within(sum(w.numel() for w in weights.values())):
             net = build_model(**description.model)
         if _shapes(net.state_dict()) != _shapes(weights):

@@ -7,6 +7,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -47,10 +48,11 @@ def _job_name(overrides: Sequence[str], swept: Sequence[str]) -> str:
     return _folder_name([o for o in overrides if o.split("=")[0] in swept] or overrides)
 
 
-def _variant(overrides: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
-    """The overrides that a sweep varies, by their keys."""
-    varied = dict(override.split("=", 1) for override in overrides if "=" in override)
-    return {key: value for key, value in varied.items() if key in swept}
+def _variant(overrides: Sequence[str], swept: Sequence[str]) -> dict[str, Any]:
+    """The overrides that a sweep varies, by their keys: numbers, flags, and others as they were written."""
+    parsed = OverridesParser.create().parse_overrides([o for o in overrides if o.split("=")[0] in swept])
+    values = {o.get_key_element(): (o.value(), o.get_value_element_as_str()) for o in parsed}
+    return {k: value if isinstance(value, int | float) else text for k, (value, text) in values.items()}
 
 
 def _folder_name(overrides: Iterable[str]) -> str:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, cast
 
 import torch
 from lightning import LightningModule
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from lic.data.loading import Batch
 from lic.data.module import ImageData
@@ -108,7 +108,8 @@ class SeveralOptimizers(Training):
     """A training whose `configure_optimizers` returns a list: a discriminator beside a generator, say.
 
     Lightning would count a step for each of them, and neither clips nor accumulates what several optimizers
-    do. Here the first optimizer's steps are the steps, and `descend` clips and accumulates for each.
+    do. Here a batch is a step, or several that are accumulated are one, whichever optimizers have their share
+    in it, and `descend` clips and accumulates for each.
 
     ``accumulate`` are the batches of a step; train.py takes it from ``trainer.accumulate_grad_batches``.
     """
@@ -117,6 +118,7 @@ class SeveralOptimizers(Training):
         super().__init__(net, config)
         self.automatic_optimization = False
         self.accumulate = 1
+        self._counted = -1
 
     @property
     def batches_per_step(self) -> int:
@@ -137,8 +139,7 @@ class SeveralOptimizers(Training):
         Raises:
             TrainingDivergedError: the loss or the gradient is not finite.
         """
-        counted = cast(Sequence[LightningOptimizer], self.optimizers())[index]
-        optimizer = counted.optimizer
+        optimizer = cast(Sequence[Optimizer], self.optimizers(use_pl_optimizer=False))[index]
         self.guard(loss, "loss")
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         gradients = torch.autograd.grad(loss / self.accumulate, parameters, allow_unused=True)
@@ -152,8 +153,17 @@ class SeveralOptimizers(Training):
                 if parameter.grad is not None:
                     parameter.grad = cast(Tensor, self.trainer.strategy.reduce(parameter.grad))
         self.guard(nn.utils.clip_grad_norm_(parameters, clip_norm or math.inf), "gradient")
-        (counted if index == 0 else optimizer).step()
+        optimizer.step()
         optimizer.zero_grad()
+        self._count(batch_index)
+
+    def _count(self, batch_index: int) -> None:
+        """Count the step of a batch, once: Lightning counts those of its own wrappers, for each of them."""
+        if batch_index != self._counted:
+            self._counted = batch_index
+            progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+            progress.increment_ready()
+            progress.increment_completed()
 
 
 def check_number(name: str, value: object, *, may_be_zero: bool = False) -> float:

@@ -10,6 +10,7 @@ import pytest
 from lic.errors import UserError
 from lic.evaluation.result import ORIGINALS, CodecInfo, Result, Row, kept_picture
 from lic.foreign import Plain
+from lic.metrics.measures import MEASURES, Measure
 from lic.store.objective import Objective
 
 MEASURED = {"psnr": 30.0, "ssim": 0.8, "ms_ssim": math.nan, "ms_ssim_db": math.nan}
@@ -226,3 +227,19 @@ def test_pictures_stay_within_their_run(tmp_path: Path) -> None:
     assert kept_picture(run, ORIGINALS, "../../private") is None
     assert kept_picture(run, "elsewhere", "private") is None
     assert kept_picture(run, ORIGINALS, str(tmp_path / "private")) is None
+
+
+def test_the_least_of_a_measure_that_has_none_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MEASURES, "log_error", Measure("log_error", "Log error", lambda x, y: x))
+    row = Row("a", 2, 2, 5, 10.0, math.nan, {"psnr": math.inf, "log_error": -math.inf}, 0.1, 0.2)
+    Result(CODEC, "photos", (row,)).save(tmp_path / "test.json")
+    loaded = Result.load(tmp_path / "test.json")
+    assert loaded.rows[0].measures == {"psnr": math.inf, "log_error": -math.inf}
+    assert loaded.mean["log_error"] == -math.inf
+    forged = json.loads((tmp_path / "test.json").read_text())
+    forged["rows"][0]["psnr"] = "-Infinity"
+    (tmp_path / "test.json").write_text(json.dumps(forged))
+    with pytest.raises(UserError, match="psnr is out of range"):
+        Result.load(tmp_path / "test.json")

@@ -196,7 +196,7 @@ def test_of_measures_that_are_offered_all_are_there_or_none(installed: Any) -> N
 
 
 def test_names_are_taken_once(toy: None) -> None:
-    for name in ("psnr", "largest_error", "two words", "", "<b>"):
+    for name in ("psnr", "psnr_pooled", "bpp", "file", "largest_error", "two words", "", "<b>"):
         with pytest.raises(UserError, match="cannot be called"):
             register(Measure(name, "Title", largest_error))
     with pytest.raises(UserError, match="made of nothing, which is none"):
@@ -215,6 +215,15 @@ def test_what_is_declared_is_what_is_measured() -> None:
         assert (value <= 1).all() if math.isinf(MEASURES[name].cap) else (value > MEASURES[name].cap).all(), (
             name
         )
+
+
+def test_no_measure_has_the_name_of_a_column(images: ImageSet, tmp_path: Path) -> None:
+    result = evaluate(PillowCodec("jpeg", 50), images, tmp_path / "run", "noise")
+    write_rd_csv(tmp_path / "rd.csv", collect([tmp_path / "run"]))
+    header = (tmp_path / "rd.csv").read_text("utf-8").splitlines()[0].split(",")
+    columns = {*result.rows[0].plain(), *header} - {"quality"}
+    known = {name for measure in MEASURES.values() for name in (measure.name, *measure.averages)}
+    assert columns - known == measures.TAKEN
 
 
 @pytest.mark.parametrize("name", [name for name in DECLARED if MEASURES[name].smallest_side > 1])

@@ -66,3 +66,12 @@ def test_a_curve_is_what_its_points_have_in_common_whatever_its_name(make_net: A
     ]
     assert {description.info(net).key for description in same} == {key}
     assert key not in {description.info(net).key for description in others}
+
+
+def test_an_override_of_a_node_is_not_that_of_a_value_of_its_name(make_net: Any) -> None:
+    """An objective with a value "optimizer" says nothing of optimizer.lr."""
+    objective = Objective({"optimizer": "sgd"})
+    keys = {Description(MODEL, objective, {"optimizer.lr": lr}).info(make_net(**MODEL)).key for lr in (1, 2)}
+    assert len(keys) == 2
+    moving = Objective({"weight": 1}, moving=["weight", "gan.weight"])
+    assert not Description(MODEL, moving, {"gan.weight": 1}).info(make_net(**MODEL)).choices

@@ -87,6 +87,20 @@ def test_accumulated_batches_are_one_step_by_their_mean(fit: Any, tmp_path: Path
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(parameters, trained, strict=True))
 
 
+@pytest.mark.parametrize("share", ["warm-up", "alternating", "twice"])
+def test_a_batch_is_a_step_whichever_optimizers_it_moves(share: str, fit: Any, tmp_path: Path) -> None:
+    class Uneven(Duel):
+        def training_step(self, batch: Batch, batch_index: int) -> None:
+            order = {"warm-up": [1], "alternating": [batch_index % 2], "twice": [1, 1, 0]}[share]
+            for index in order:
+                self.descend(index, self.losses(batch)[index], batch_index)
+            self.seen.append(self.global_step)
+
+    duel = Uneven()
+    assert fit(duel, tmp_path, max_steps=4).global_step == 4
+    assert duel.seen == [1, 2, 3, 4]
+
+
 def test_frozen_parts_stay(fit: Any, tmp_path: Path) -> None:
     duel = Duel()
     duel.net.get_submodule("g_a").requires_grad_(False)
