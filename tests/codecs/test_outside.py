@@ -131,6 +131,11 @@ def test_a_network_of_gray_images(gray: Gray, tile: int) -> None:
     assert gray(x).x_hat.shape == x.shape, "any size is padded"
 
 
+def test_latents_without_a_known_rate_promise_none(gray: Gray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gray, "coded_bits", lambda y, y_hat: {})
+    assert math.isnan(codec_of(gray, INFO).encode(image(9, 9, 1)).estimate_bits())
+
+
 @pytest.mark.parametrize("kind", [GrayThumbnail, Gray])
 def test_colour_in_a_gray_network_is_refused(kind: type[CompressionModel]) -> None:
     codec = LearnedCodec(kind(), INFO)
