@@ -95,7 +95,6 @@ class TransformCoding(CompressionModel):
             payloads,
             reconstruct=lambda: self.synthesize(y_hat, size, tile),
             estimate_bits=lambda: _sum(self.coded_bits(y, y_hat)),
-            method=self.method,
             latent_checksum=checksum(y_hat.numpy().data),
             analysis_s=analysis_s,
         )

@@ -83,6 +83,25 @@ def test_parts_that_a_family_does_not_write_are_refused(change: dict[str, object
         codec.decode(replace(stream, **change).pack())  # type: ignore[arg-type]
 
 
+class _Second(Thumbnail):
+    method = 2
+
+
+class _Forgetful(Thumbnail):
+    has_checksum = True
+
+
+def test_a_network_says_its_method_once() -> None:
+    codec = codec_of(_Second(), INFO)
+    data = codec.encode(image(9, 9)).data
+    assert Stream.unpack(data).method == 2 and codec.decode(data).shape == (9, 9, 3)
+
+
+def test_no_file_is_written_that_its_own_network_refuses() -> None:
+    with pytest.raises(StreamError, match="The stream has no checksum of latents"):
+        codec_of(_Forgetful(), INFO).encode(image(9, 9))
+
+
 def test_a_codec_around_another_need_not_ask_for_itself() -> None:
     codec = codec_of(Half(), INFO)
     stream = Stream.unpack(codec.encode(image(9, 9)).data)

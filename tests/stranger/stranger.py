@@ -42,7 +42,7 @@ class Half(CompressionModel):
     def encode(self, image: Pixels, tile: int) -> Coded:
         small = np.ascontiguousarray(image[::2, ::2])
         height, width, _ = image.shape
-        return Coded([small.tobytes()], lambda: self.restored(small, height, width), method=self.method)
+        return Coded([small.tobytes()], lambda: self.restored(small, height, width))
 
     def decode(self, stream: Stream, tile: int) -> Pixels:
         size = -(-stream.height // 2), -(-stream.width // 2), self.image_channels
@@ -71,11 +71,7 @@ class HalfInJpeg(LearnedCodec):
     def code(self, image: Pixels) -> Coded:
         inner = self.inner.encode(np.ascontiguousarray(image[::2, ::2]))
         height, width, _ = image.shape
-        return Coded(
-            [inner.data],
-            lambda: self.net.restored(inner.reconstruct(), height, width),
-            method=self.net.method,
-        )
+        return Coded([inner.data], lambda: self.net.restored(inner.reconstruct(), height, width))
 
     def restore(self, stream: Stream) -> Pixels:
         return self.net.restored(self.inner.decode(stream.payloads[0]), stream.height, stream.width)
