@@ -186,6 +186,13 @@ def test_each_setting_has_a_folder_and_a_point(tmp_path: Path) -> None:
         assert data == inner and np.array_equal(codec.decode(data), codec.settings[setting].decode(data))
 
 
+def test_a_setting_has_the_settings_and_limits_of_its_codec() -> None:
+    codec = codec_of(Half(), INFO, tile=99, max_pixels=100)
+    for setting, one in codec.settings["jpeg-30"].settings.items():
+        assert isinstance(one, HalfInJpeg) and (one.tile, one.max_pixels) == (99, 100)
+        assert one.info == codec.settings[setting].info and one.info.moving == [*INFO.moving, "quality"]
+
+
 def test_a_held_file_is_that_of_the_codec_it_holds() -> None:
     codec: FileCodec = codec_of(Half(), INFO)
     stream = Stream.unpack(codec.settings["jpeg-30"].encode(image(40, 40)).data)
