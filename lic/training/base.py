@@ -17,7 +17,6 @@ from lic.entropy import tables, update_tables
 from lic.errors import UserError
 from lic.models import net_weights
 from lic.store.objective import Objective
-from lic.training.checkpoints import kept_checkpoint
 
 
 class TrainingDivergedError(UserError):
@@ -88,20 +87,16 @@ class Training(LightningModule, ABC):
         """End a training whose loss or gradient is no longer finite.
 
         Raises:
-            TrainingDivergedError: it is not; the message says at which step, and what is kept.
+            TrainingDivergedError: it is not; `Checkpoints` adds to the message what is kept.
         """
         if not value.isfinite():
             raise TrainingDivergedError(
                 f"Training diverged: the {name} is {value.item()} at step {self.global_step} "
-                f"({self.objective.setting}, last finite loss {self._last_finite_loss:.6g}). "
-                f"{self._kept()}; start again with a smaller learning rate."
+                f"({self.objective.setting}, last finite loss {self._last_finite_loss:.6g}); start again "
+                "with a smaller learning rate."
             )
         if name == "loss":
             self._last_finite_loss = value.item()
-
-    def _kept(self) -> str:
-        file = kept_checkpoint(self.trainer)
-        return f"The last good checkpoint is kept in {file}" if file else "No checkpoint was saved yet"
 
 
 class SeveralOptimizers(Training):
