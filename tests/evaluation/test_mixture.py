@@ -144,6 +144,8 @@ def test_who_the_mixture_is() -> None:
     assert (two.curve, two.setting) == (
         "rate control by MS-SSIM: net (ms_ssim), λ = 5 | λ = 10", "to 0.15 bpp",
     )  # fmt: skip
+    assert len(str(two.options["models"])) == 12, "rd.csv has a column of them"
+    assert two.options["models"] != three.options["models"]
     assert (two.objective, two.parameters, two.learned) == ({"distortion": "ms_ssim"}, 2000, True)
     assert three.curve == "rate control by PSNR: net (ms_ssim), λ = 5 | λ = 10 + other (mse), λ = 0.1"
     assert (three.objective, three.parameters) == ({}, 2005)
