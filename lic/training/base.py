@@ -31,7 +31,8 @@ class Training(LightningModule, ABC):
     one optimizer: one for each batch, or for several that are accumulated.
 
     Args:
-        net: what is trained. Coding and export ask for nothing else of a checkpoint.
+        net: what is trained. Coding and export ask for nothing else of a checkpoint, and ``start_from``
+            reaches nothing else: not a discriminator beside it.
         config: plain containers that describe the run: ``model`` rebuilds the net, the rest is for people.
     """
 
@@ -103,7 +104,8 @@ class SeveralOptimizers(Training):
     """A training whose `configure_optimizers` returns a list: a discriminator beside a generator, say.
 
     Lightning would count a step for each of them, and neither clips nor accumulates what several optimizers
-    do. Here the first optimizer's steps are the steps, and `descend` clips and accumulates for each.
+    do. Here the first optimizer's steps are the steps, and `descend` clips and accumulates for each. Learning
+    rate schedulers are not stepped: Lightning leaves it to ``training_step`` (``self.lr_schedulers()``).
 
     ``accumulate`` are the batches of a step; train.py takes it from ``trainer.accumulate_grad_batches``.
     """
