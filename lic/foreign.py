@@ -1,4 +1,4 @@
-"""Files in folders that may come from somebody else: plain, bounded, and nowhere else than they seem."""
+"""Checks for files from untrusted folders: plain, bounded, and not led elsewhere by a link."""
 
 import json
 import os

@@ -38,6 +38,7 @@ def learned(curve: str, lmbda: float) -> CodecInfo:
         options={"upsample": "subpixel", "width": 96},
         objective={"lambda": lmbda, "distortion": "ms_ssim"},
         choices={"variant": curve},
+        moving=["lambda"],
         parameters=6_000_000,
     )
 

@@ -193,7 +193,11 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
         "+training.lmbd=3": "lmbd",
         "+sede=3": "Unknown option sede",
         "+optimizer.momentum=3": "Unknown option optimizer.momentum",
-        "data.channels=1": "image_channels=3 .* data.channels=1; give data.channels=3",
+        "data.channels=1": "image_channels=3 .* data.channels=1; give data.channels=3, or model.channels=1",
+        "training._target_=lic.training.Nothing": "lic.training.Nothing cannot be looked up",
+        "training._target_=lic.nowhere.Nothing": "lic.nowhere.Nothing cannot be looked up: .*; name a class",
+        "training._target_=math.pi": "training._target_=math.pi cannot be looked up",
+        "training._target_=null": "training._target_=None cannot be looked up",
         "checkpoint_minutes=0": "checkpoint_minutes must be a positive number, not 0",
     }
     for override, sentence in refused.items():

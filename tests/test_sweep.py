@@ -1,5 +1,6 @@
 import csv
 import json
+import pickle
 import shutil
 import sys
 from pathlib import Path
@@ -8,6 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from lic.data import write_png
@@ -190,3 +195,25 @@ def test_a_sweep_of_trainings_without_files_ends_well(tmp_path: Path, caplog: An
     with pytest.raises(SystemExit) as end:
         SweepSummary().on_multirun_end(cfg)
     assert end.value.code == 3
+
+
+def test_jobs_in_another_process_know_what_the_sweep_varies(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As submitit starts them: from the pickled configuration of the sweep, with a command of their own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", "-m", "model=baseline", "optimizer.lr=0.1,0.2"])
+    register_resolvers()
+    with initialize_config_dir(str(repository / "conf"), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        sweep = loader.load_configuration("train", sys.argv[2:], RunMode.MULTIRUN)
+        callback = SweepSummary()
+        callback.on_multirun_start(sweep)
+        sweep = pickle.loads(pickle.dumps(sweep))
+        monkeypatch.setattr(sys, "argv", ["submitit", "a=1,2"])
+        job = loader.load_sweep_config(sweep, ["model=baseline", "optimizer.lr=0.2"])
+        monkeypatch.setattr(HydraConfig.instance(), "cfg", job)
+        assert job.variant == {"optimizer.lr": "0.2"}
+        assert job.hydra.sweep.subdir == "optimizer.lr-0.2"
+        assert job.hydra.sweep.dir == sweep.hydra.sweep.dir == "multirun/model-baseline_optimizer.lr-0.1_0.2"
+        callback.on_run_end(sweep)

@@ -36,7 +36,7 @@ class CodecInfo:
     options: dict[str, Plain] = field(default_factory=dict, hash=False)
     objective: dict[str, Plain] = field(default_factory=dict, hash=False)
     choices: dict[str, Plain] = field(default_factory=dict, hash=False)
-    moving: list[str] = field(default_factory=lambda: ["lambda"], hash=False)
+    moving: list[str] = field(default_factory=list, hash=False)
     parameters: int | None = None
     macs: int | None = None
 

@@ -94,9 +94,10 @@ class LearnedCodec(FileCodec):
             coded.latent_checksum,
             tuple(coded.payloads),
             channels,
-            coded.method,
+            self.net.method if coded.method is None else coded.method,
             coded.options,
         )
+        self.net.check(stream)  # a part that the network forgot is found now, not in the file
         return Encoded(
             stream.pack(),
             reconstruct=lazily(lambda: _with_channels(coded.reconstruct(), channels)),

@@ -77,13 +77,14 @@ def check_images(images: object, option: str) -> ImageSet:
     return images
 
 
-def look_through(images: ImageSet, option: str, least_side: int) -> None:
+def look_through(images: ImageSet, option: str, least_side: int, reason: str) -> None:
     """Read all images that will be needed after hours; of more than `_MANY` files only the headers.
 
     Args:
         images: a set.
         option: where it was given, for messages: ``data.valid``.
         least_side: in pixels, of what follows.
+        reason: why, and what there is beside other images.
 
     Raises:
         UserError: an image cannot be read, or a side is shorter.
@@ -94,8 +95,8 @@ def look_through(images: ImageSet, option: str, least_side: int) -> None:
         size = image_size(files[index]) if headers else images[index].shape[1::-1]
         if min(size) < least_side:
             raise UserError(
-                f"{name}, of {option}, has {size[0]}x{size[1]} pixels, too few for MS-SSIM, which needs "
-                f"{least_side} a side; leave it out, or give other images or distortion=mse."
+                f"{name}, of {option}, has {size[0]}x{size[1]} pixels and needs {least_side} a side "
+                f"{reason}; leave it out, or give other images."
             )
 
 

@@ -1,4 +1,4 @@
-"""How images reach a training: batches of patches that are numbered for ever, and whole images."""
+"""Data loaders: endless numbered batches of patches for training, whole images for validation."""
 
 import atexit
 import multiprocessing
@@ -85,7 +85,7 @@ atexit.register(_end_workers)
 
 
 class Endless(Iterable[Batch]):
-    """Loads batches from a number on that is looked up when the iteration begins.
+    """Batches from the first untrained one on; which that is, is looked up when the iteration begins.
 
     The workers live as long as the iteration. This is no DataLoader itself, because Lightning replaces the
     sampler of one under DDP.

@@ -50,7 +50,7 @@ def wavefronts(height: int, width: int) -> tuple[Tensor, list[int]]:
 
 
 ORDERS: tuple[Order, ...] = (raster, wavefronts)
-"""By the mode of a stream."""
+"""By the method of a stream."""
 
 
 class Scan:

@@ -199,7 +199,7 @@ def _describe(codecs: Sequence[CodecInfo], target_bpp: float, measure: Measure) 
         model="rate control",
         options={
             "metric": measure.name,
-            "models": hashlib.sha256(models.encode()).hexdigest(),
+            "models": hashlib.sha256(models.encode()).hexdigest()[:12],
             "target_bpp": target_bpp,
         },
         objective=common,

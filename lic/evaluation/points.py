@@ -169,9 +169,9 @@ def _rank(group: Sequence[Point]) -> tuple[Any, ...]:
 
 
 def bd_rates(curve: Curve, all_curves: Sequence[Curve]) -> dict[str, BDRate] | None:
-    """BD-rate of a curve against JPEG on the same data, per measure that is an axis.
+    """BD-rate of a curve against `ANCHOR` on the same data, per measure that is an axis.
 
-    None for JPEG itself and where JPEG was not measured on that data.
+    None for that itself and where it was not measured on that data.
     """
     anchors = [other for other in all_curves if other.anchors and other.same_images(curve)]
     if not anchors or curve.anchors:

@@ -147,7 +147,8 @@ class Result:
         try:
             content = read_json(path.parent, path.name)
             rows = [Row.parse(row) for row in content["rows"]]
-            result = cls(CodecInfo(**content["codec"]), content["data"], tuple(rows), content.get("threads"))
+            codec = CodecInfo(**{"moving": ["lambda"]} | content["codec"])  # older files do not say it
+            result = cls(codec, content["data"], tuple(rows), content.get("threads"))
             parts: list[CodecInfo | Row] = [result.codec, *rows]
             for part in parts:
                 for field in fields(part):

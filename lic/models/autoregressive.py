@@ -46,7 +46,8 @@ class JointAutoregressive(HyperpriorCodec):
     ``psi`` is h_s, ``phi`` context_prediction, ``moments`` entropy_parameters.
 
     Raises:
-        UserError: an odd width or bottleneck, a block other than 1, 2 or 4, channels than 1 or 3.
+        UserError: an odd width or bottleneck, a block other than 1, 2 or 4, or channels other than
+            1 or 3.
     """
 
     method = 1  # wavefronts; 0, a raster scan, finds the same y_hat in many more steps

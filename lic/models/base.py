@@ -32,15 +32,15 @@ class Coded:
     ``reconstruct`` gives the image that the decoder will have, ``estimate_bits`` the rate that likelihoods
     promise; both compute when they are called, so that the time of `CompressionModel.encode` is the time of
     coding. ``latent_checksum``, two bytes as `lic.bitstream.checksum` makes them, is of what the decoder must
-    find to the last bit; empty where nothing must. ``method`` and ``options`` are the family's own.
-    ``analysis_s`` are the seconds that the transform of the pixels took, their conversion included; NaN where
-    there is none.
+    find to the last bit; empty where nothing must. ``method`` (None is the network's) and ``options`` are the
+    family's own. ``analysis_s`` are the seconds that the transform of the pixels took, their conversion
+    included; NaN where there is none.
     """
 
     payloads: Sequence[bytes]
     reconstruct: Callable[[], Pixels]
     estimate_bits: Callable[[], float] = lambda: math.nan
-    method: int = 0
+    method: int | None = None
     latent_checksum: bytes = b""
     options: bytes = b""
     analysis_s: float = math.nan

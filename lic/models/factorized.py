@@ -44,7 +44,8 @@ class Baseline(FactorizedPrior):
     The encoder's last convolution has no bias.
 
     Raises:
-        UserError: an even kernel size, an odd width, blocks other than 1, 2 or 4, channels than 1 or 3.
+        UserError: an even kernel size, an odd width, blocks other than 1, 2 or 4, or channels
+            other than 1 or 3.
     """
 
     downsampling = 16

@@ -171,7 +171,8 @@ class Hyperprior(MeanScaleHyperprior):
     512 do not scale with it.
 
     Raises:
-        UserError: an even kernel size, an odd width, blocks other than 1, 2 or 4, channels than 1 or 3.
+        UserError: an even kernel size, an odd width, blocks other than 1, 2 or 4, or channels
+            other than 1 or 3.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class ResNet3x3Three(_Hyperprior3x3):
     5,716,355 parameters at ``width`` 128. ``shortcut=False`` is the plain stack of 3x3 layers.
 
     Raises:
-        UserError: an odd width, blocks other than 1, 2 or 4, channels than 1 or 3.
+        UserError: an odd width, blocks other than 1, 2 or 4, or channels other than 1 or 3.
     """
 
     def __init__(self, width: int = 128, shortcut: bool = True, pixel_unshuffle: int = 1, channels: int = 3):

@@ -63,7 +63,7 @@ class ScaleHyperprior(_ScaleOnly):
     parameters).
 
     Raises:
-        UserError: an odd width or bottleneck, channels other than 1 or 3.
+        UserError: an odd width or bottleneck, or channels other than 1 or 3.
     """
 
     def __init__(self, width: int = 128, bottleneck: int = 192, channels: int = 3):
@@ -98,7 +98,7 @@ class FastDIC(_ScaleOnly):
     gives the size that enters g_a, not which stage goes; dropping is this project's reading.
 
     Raises:
-        UserError: a block other than 2 or 4, an odd width or bottleneck, channels other than 1 or 3.
+        UserError: a block other than 2 or 4, an odd width or bottleneck, or channels other than 1 or 3.
     """
 
     def __init__(

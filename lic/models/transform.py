@@ -94,8 +94,7 @@ class TransformCoding(CompressionModel):
         return Coded(
             payloads,
             reconstruct=lambda: self.synthesize(y_hat, size, tile),
-            estimate_bits=lambda: math.fsum(bits.item() for bits in self.coded_bits(y, y_hat).values()),
-            method=self.method,
+            estimate_bits=lambda: _sum(self.coded_bits(y, y_hat)),
             latent_checksum=checksum(y_hat.numpy().data),
             analysis_s=analysis_s,
         )
@@ -164,3 +163,8 @@ class TransformCoding(CompressionModel):
         """Of g_a and g_s, in latents."""
         analysis = margin(self.g_a, self.image_channels, self.stride)
         return analysis, margin(self.g_s, self.latent_channels, 1)
+
+
+def _sum(bits: dict[str, Tensor]) -> float:
+    """All bits of one image; NaN where the family knows none."""
+    return math.fsum(latent.item() for latent in bits.values()) if bits else math.nan

@@ -14,6 +14,7 @@ import plotly.offline
 
 from lic.atomic import write_text
 from lic.evaluation.points import (
+    ANCHOR,
     BDRate,
     Curve,
     Point,
@@ -142,10 +143,10 @@ def _bd_text(curve: Curve, rates: dict[str, BDRate] | None) -> str:
     if curve.anchors:
         return "the reference of the BD-rates"
     if rates is None:
-        return "no BD-rate: JPEG was not measured on this data"
+        return f"no BD-rate: {ANCHOR.upper()} was not measured on this data"
     if len(curve.points) < 2:
         return "no BD-rate: one point is no curve"
-    return "BD-rate against JPEG: " + ", ".join(
+    return f"BD-rate against {ANCHOR.upper()}: " + ", ".join(
         _on(all_measures()[name], rate) for name, rate in rates.items()
     )
 

@@ -11,14 +11,13 @@ import torch
 
 from lic.errors import UserError, naming_file
 from lic.foreign import inside
-from lic.models import CompressionModel, describe_model, full_options, net_weights
-from lic.store.description import Description, model_options
+from lic.models import CompressionModel, net_weights
+from lic.store.description import Description
 from lic.store.objective import Objective
 from lic.store.rebuild import rebuild_net
 
 _log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
-_KEPT = ("model", "training", "start_from", "ema", "seed", "trainer.precision")
 
 
 def find_model(path: str | os.PathLike[str]) -> Path:
@@ -100,29 +99,6 @@ def first_readable(files: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
     return last, read_checkpoint(last)
 
 
-def check_resumable(
-    file: Path, checkpoint: Mapping[str, Any], config: Mapping[str, Any], objective: Objective
-) -> None:
-    """Refuse to continue the checkpoint in ``file`` with other settings, but for its length and data.
-
-    Raises:
-        UserError: a setting differs.
-    """
-    saved, trained_for = checkpoint["hyper_parameters"]["config"], Objective.parse(checkpoint["objective"])
-    if trained_for.values != objective.values:
-        raise UserError(
-            f"{file} was trained for {trained_for}, not {objective}; continue it with its own settings or "
-            "start a new run without ckpt_path."
-        )
-    for key in _KEPT:
-        if _kept(saved, key) != _kept(config, key):
-            was, now = _words(saved, key), _words(config, key)
-            raise UserError(
-                f"{file} was trained with {key} = {was}, not {now}; continue it with its own settings or "
-                "start a new run without ckpt_path."
-            )
-
-
 def _check_archive(path: Path) -> None:
     """Refuse archives that grow when they are read (torch writes none), or that rotted on a disk.
 
@@ -133,18 +109,3 @@ def _check_archive(path: Path) -> None:
             raise ValueError("packed")
         if archive.testzip():
             raise ValueError("damaged")
-
-
-def _kept(config: Mapping[str, Any], key: str) -> Any:
-    """A setting of a run as a value; a model has all its options, as an older lic may have known fewer."""
-    return full_options(**model_options(config)) if key == "model" else setting(config, key)
-
-
-def _words(config: Mapping[str, Any], key: str) -> str:
-    """A setting of a run as people write it."""
-    if key == "model":
-        return describe_model(**model_options(config))
-    value = setting(config, key)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {item}" for name, item in value.items())
-    return str(value)

@@ -190,7 +190,7 @@ def _training(file: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     config = checkpoint["hyper_parameters"]["config"]
     values = {
         "steps": checkpoint.get("global_step"),
-        "validation_cost": _validation_cost(checkpoint.get("callbacks")),
+        "validation_cost": setting(checkpoint, "callbacks.Checkpoints.cost"),
         "data": setting(config, "data.name"),
         "seed": config.get("seed"),
         "ema": config.get("ema"),
@@ -200,13 +200,6 @@ def _training(file: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         **_test_means(file),
     }
     return {k: v for k, v in values.items() if v is not None and is_plain(k) and is_plain(v)}
-
-
-def _validation_cost(callbacks: Any) -> float | None:
-    for state in callbacks.values() if isinstance(callbacks, Mapping) else ():
-        if isinstance(cost := setting(state, "cost"), float):
-            return cost
-    return None
 
 
 def _test_means(file: Path) -> dict[str, Any]:
@@ -231,7 +224,7 @@ def _read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
 
 
 def _read_content(path: Path) -> dict[str, Any]:
-    """The JSON text of a model file, and that it has what every version-1 file has."""
+    """The JSON text of a model file, and that it has what every file has; version 1 is turned into 2."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")

@@ -21,12 +21,13 @@ class Objective:
     values: dict[str, Plain] = field(default_factory=dict)
     setting: str = "trained"
     curve: str = ""
-    moving: list[str] = field(default_factory=lambda: ["lambda"])
+    moving: list[str] = field(default_factory=list)
 
     @classmethod
     def rate_distortion(cls, lmbda: float, distortion: str) -> "Objective":
         """J = λ·D + R, see `lic.losses`."""
-        return cls({"lambda": float(lmbda), "distortion": distortion}, f"λ = {lmbda:g}", distortion)
+        values: dict[str, Plain] = {"lambda": float(lmbda), "distortion": distortion}
+        return cls(values, f"λ = {lmbda:g}", distortion, ["lambda"])
 
     @classmethod
     def parse(cls, source: Any) -> "Objective":
@@ -36,7 +37,7 @@ class Objective:
             UserError: it is something else.
         """
         try:
-            made = cls(**source)
+            made = cls(**{"moving": ["lambda"]} | source)  # older files do not say it
         except TypeError as error:
             raise UserError("It does not say what it was trained for.") from error
         words = (made.setting, made.curve)

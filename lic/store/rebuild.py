@@ -31,7 +31,7 @@ def rebuild_net(
         if not all(t.isfinite().all() for t in tensors):
             raise UserError("It holds numbers that are not finite; use an earlier checkpoint.")
         full_options(**description.model)  # another's package is imported now: what it makes is no weight
-        with fork_rng(devices=[]), _Within(sum(w.numel() for w in weights.values())):
+        with fork_rng(devices=[]), _WeightBudget(sum(w.numel() for w in weights.values())):
             net = build_model(**description.model)
         if _shapes(net.state_dict()) != _shapes(weights):
             raise misfit
@@ -51,7 +51,7 @@ def _is_ordinary(tensor: Tensor) -> bool:
     return tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
 
 
-class _Within(TorchDispatchMode):
+class _WeightBudget(TorchDispatchMode):
     """Builds a network of at most ``numbers`` weights: one claimed to be larger is not allocated.
 
     A network on the meta device, or of fake tensors, would allocate nothing at all. But the constructors of

@@ -11,7 +11,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 _LONGEST_NAME = 120
 
@@ -21,12 +21,22 @@ def register_resolvers() -> None:
 
     ``${sweep_name:}`` is made of the command's overrides, so that the same command finds its folder again;
     ``${job_name:${hydra.overrides.task},${swept_keys:}}`` of what differs between the jobs. What depends on
-    the command is looked up once, in the process that starts the sweep; Hydra hands it on to the jobs.
+    the command is looked up once, see `look_up`.
     """
     OmegaConf.register_new_resolver("sweep_name", _sweep_name, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("swept_keys", _swept_keys, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("job_name", _job_name, replace=True)
     OmegaConf.register_new_resolver("variant", _variant, replace=True)
+
+
+def look_up(config: DictConfig) -> None:
+    """Resolve what depends on the command, in the process that starts the sweep.
+
+    OmegaConf keeps it in the configuration, and Hydra hands it on to the jobs: in other processes, where a
+    launcher may run them, the command is another.
+    """
+    asked = OmegaConf.create(["${sweep_name:}", "${swept_keys:}"], parent=config)
+    OmegaConf.to_container(asked, resolve=True)
 
 
 def _command() -> list[Override]:

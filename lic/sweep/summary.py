@@ -15,6 +15,7 @@ from lic.entry import end, is_main_process, user_message
 from lic.errors import UserError, visible
 from lic.locking import WRITTEN, only_writer
 from lic.status import STATUS_FILE, read_status
+from lic.sweep.names import look_up
 
 _lock = ExitStack()  # not kept by the callback: launchers pickle it
 
@@ -43,6 +44,7 @@ class SweepSummary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra in the process that starts the sweep, which keeps the lock to its end."""
+        look_up(config)
         _keep_locked(Path(config.hydra.sweep.dir), ["*"])  # jobs have any name
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:

@@ -17,7 +17,6 @@ from lic.entropy import tables, update_tables
 from lic.errors import UserError
 from lic.models import net_weights
 from lic.store.objective import Objective
-from lic.training.checkpoints import kept_checkpoint
 
 
 class TrainingDivergedError(UserError):
@@ -32,7 +31,8 @@ class Training(LightningModule, ABC):
     one optimizer: one for each batch, or for several that are accumulated.
 
     Args:
-        net: what is trained. Coding and export ask for nothing else of a checkpoint.
+        net: what is trained. Coding and export ask for nothing else of a checkpoint, and ``start_from``
+            reaches nothing else: not a discriminator beside it.
         config: plain containers that describe the run: ``model`` rebuilds the net, the rest is for people.
     """
 
@@ -88,20 +88,16 @@ class Training(LightningModule, ABC):
         """End a training whose loss or gradient is no longer finite.
 
         Raises:
-            TrainingDivergedError: it is not; the message says at which step, and what is kept.
+            TrainingDivergedError: it is not; `Checkpoints` adds to the message what is kept.
         """
         if not value.isfinite():
             raise TrainingDivergedError(
                 f"Training diverged: the {name} is {value.item()} at step {self.global_step} "
-                f"({self.objective.setting}, last finite loss {self._last_finite_loss:.6g}). "
-                f"{self._kept()}; start again with a smaller learning rate."
+                f"({self.objective.setting}, last finite loss {self._last_finite_loss:.6g}); start again "
+                "with a smaller learning rate."
             )
         if name == "loss":
             self._last_finite_loss = value.item()
-
-    def _kept(self) -> str:
-        file = kept_checkpoint(self.trainer)
-        return f"The last good checkpoint is kept in {file}" if file else "No checkpoint was saved yet"
 
 
 class SeveralOptimizers(Training):
@@ -109,7 +105,8 @@ class SeveralOptimizers(Training):
 
     Lightning would count a step for each of them, and neither clips nor accumulates what several optimizers
     do. Here a batch is a step, or several that are accumulated are one, whichever optimizers have their share
-    in it, and `descend` clips and accumulates for each.
+    in it, and `descend` clips and accumulates for each. Learning rate schedulers are not stepped: Lightning
+    leaves it to ``training_step`` (``self.lr_schedulers()``).
 
     ``accumulate`` are the batches of a step; train.py takes it from ``trainer.accumulate_grad_batches``.
     """

@@ -76,7 +76,8 @@ def build_training(
     if net.image_channels != data.channels:
         raise UserError(
             f"The model codes images with image_channels={net.image_channels} (1 is gray, 3 is colour), and "
-            f"data.channels={data.channels}; give data.channels={net.image_channels}, or another model."
+            f"data.channels={data.channels}; give data.channels={net.image_channels}, or "
+            f"model.channels={data.channels} if the model has this option."
         )
     step = cfg.trainer.accumulate_grad_batches
     if data.epoch_batches and data.epoch_batches % step:  # the last step of an epoch would have fewer
@@ -84,9 +85,17 @@ def build_training(
             f"data.epoch_batches={data.epoch_batches} counts batches, and a step has {step} of them; give a "
             "multiple."
         )
+    target = cfg.training.get("_target_")
     options = {str(key): None for key in cfg.training if key != "_target_"}
     try:
-        inspect.signature(get_object(cfg.training["_target_"])).bind(net, config, **options)
+        signature = inspect.signature(get_object(target))
+    except Exception as error:  # an import may raise anything
+        raise UserError(
+            f"training._target_={target} cannot be looked up: {' '.join(str(error).split())}; name a class "
+            "derived from lic.training.base.Training."
+        ) from error
+    try:
+        signature.bind(net, config, **options)
     except TypeError as error:
         raise UserError(
             f"training cannot be made of its options: {error}; see its file in conf/training/."
@@ -94,7 +103,7 @@ def build_training(
     made = instantiate(cfg.training, _partial_=True)(net, config)
     if not isinstance(made, Training):
         raise UserError(
-            f"training._target_={cfg.training.get('_target_')} makes a {type(made).__name__}, which is no "
+            f"training._target_={target} makes a {type(made).__name__}, which is no "
             "lic.training.base.Training."
         )
     made.check_data(data)

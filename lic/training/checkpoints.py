@@ -5,7 +5,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from lightning import LightningModule, Trainer
@@ -17,15 +17,7 @@ from torch import Tensor
 from lic import interruption
 from lic.atomic import write_bytes
 from lic.errors import UserError
-
-
-class _Training(Protocol):
-    """What is asked here of a `lic.training.base.Training`, which asks this module what is kept."""
-
-    @property
-    def batches_per_step(self) -> int: ...
-    @property
-    def in_last_phase(self) -> bool: ...
+from lic.training.base import Training, TrainingDivergedError
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -84,7 +76,8 @@ class Checkpoints(Checkpoint):
         Raises:
             Interrupted: the process is to stop.
         """
-        step = cast(_Training, pl_module).batches_per_step
+        assert isinstance(pl_module, Training)
+        step = pl_module.batches_per_step
         if batch_idx % step:
             return
         late = trainer.is_global_zero and time.monotonic() - self._clock > 60 * self.minutes
@@ -117,7 +110,8 @@ class Checkpoints(Checkpoint):
         cost = trainer.callback_metrics[self.monitor].item()
         self._cost = cost
         best = self.best_cost is None or cost < self.best_cost or math.isnan(self.best_cost)
-        best = best and cast(_Training, pl_module).in_last_phase
+        assert isinstance(pl_module, Training)
+        best = best and pl_module.in_last_phase
         if best:
             self.best_cost = cost
         self._save(trainer, best=best)
@@ -138,10 +132,16 @@ class Checkpoints(Checkpoint):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """As `on_train_end`: what fails after a signal may fail because of it, since others got it, too.
 
+        A training that diverged says which checkpoint is kept: this fit's newest, or the one it began with.
+
         Raises:
             Interrupted: there was one; its cause is the exception.
         """
         interruption.defer(False)
+        if isinstance(exception, TrainingDivergedError):
+            file = self.saved or trainer.ckpt_path
+            kept = f"The last good checkpoint is kept in {file}." if file else "No checkpoint was saved yet."
+            exception.args = (f"{exception} {kept}",)
         stop = interruption.requested()
         if stop is not None and not isinstance(exception, interruption.Interrupted):
             raise interruption.Interrupted(stop) from exception
@@ -180,12 +180,6 @@ class Checkpoints(Checkpoint):
 
     def _unsaved_steps(self, trainer: Trainer) -> int:
         return trainer.global_step - self._saved_step
-
-
-def kept_checkpoint(trainer: Trainer) -> Path | str | None:
-    """The newest checkpoint that this fit has saved, or the one that it has begun with."""
-    saved = [callback.saved for callback in trainer.callbacks if isinstance(callback, Checkpoints)]  # type: ignore[attr-defined]
-    return next(filter(None, saved), trainer.ckpt_path)
 
 
 def _agreed(trainer: Trainer, *numbers: int) -> list[int]:

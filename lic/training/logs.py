@@ -1,4 +1,4 @@
-"""The words of a training: loggers that end with it, a bar, and of Lightning's messages what people need."""
+"""Loggers, progress bar, filtered warnings."""
 
 import logging
 import warnings

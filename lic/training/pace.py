@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class Pace(Callback):
-    """Takes the first step, which changes nothing yet, and says what all will take at this pace."""
+    """Times a rehearsal of the first step, which changes nothing, and logs how long all steps will take."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log one line; in the first process alone, as a step of one's own needs no other."""

@@ -111,7 +111,7 @@ class RateDistortion(Training):
                 f"MS-SSIM needs patches of at least {MS_SSIM_MIN_SIDE} pixels a side, not {data.patch_size}; "
                 "give a larger data.patch_size or distortion=mse."
             )
-        data.look_through(least)
+        data.look_through(least, "for MS-SSIM (with distortion=mse any will do)")
 
     def rehearse(self, batch: Batch) -> None:
         """See `Training.rehearse`."""

@@ -1,4 +1,4 @@
-"""Where a training begins: with its first step, or with what a checkpoint holds."""
+"""Which checkpoint to resume from, and whether it may be resumed."""
 
 import logging
 from collections.abc import Mapping
@@ -10,11 +10,14 @@ from omegaconf import DictConfig
 
 from lic.errors import UserError
 from lic.foreign import inside
+from lic.models import describe_model, full_options
 from lic.runs import in_sweep, run_folder
-from lic.store.checkpoint import CHECKPOINTS, check_resumable, first_readable
+from lic.store.checkpoint import CHECKPOINTS, first_readable, setting
+from lic.store.description import model_options
 from lic.store.objective import Objective
 
 _log = logging.getLogger(__name__)
+_KEPT = ("model", "training", "start_from", "ema", "seed", "trainer.precision")
 
 
 def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any], objective: Objective) -> str | None:
@@ -51,3 +54,41 @@ def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any], objective: 
         raise UserError(f"{file} has run its {done} steps; give a larger trainer.max_steps to continue it.")
     _log.info("Continuing from %s, step %d.", file, done)
     return str(file)
+
+
+def check_resumable(
+    file: Path, checkpoint: Mapping[str, Any], config: Mapping[str, Any], objective: Objective
+) -> None:
+    """Refuse to continue the checkpoint in ``file`` with other settings, but for its length and data.
+
+    Raises:
+        UserError: a setting differs.
+    """
+    saved, trained_for = checkpoint["hyper_parameters"]["config"], Objective.parse(checkpoint["objective"])
+    if trained_for.values != objective.values:
+        raise UserError(
+            f"{file} was trained for {trained_for}, not {objective}; continue it with its own settings or "
+            "start a new run without ckpt_path."
+        )
+    for key in _KEPT:
+        if _kept(saved, key) != _kept(config, key):
+            was, now = _words(saved, key), _words(config, key)
+            raise UserError(
+                f"{file} was trained with {key} = {was}, not {now}; continue it with its own settings or "
+                "start a new run without ckpt_path."
+            )
+
+
+def _kept(config: Mapping[str, Any], key: str) -> Any:
+    """A setting of a run as a value; a model has all its options, as an older lic may have known fewer."""
+    return full_options(**model_options(config)) if key == "model" else setting(config, key)
+
+
+def _words(config: Mapping[str, Any], key: str) -> str:
+    """A setting of a run as people write it."""
+    if key == "model":
+        return describe_model(**model_options(config))
+    value = setting(config, key)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {item}" for name, item in value.items())
+    return str(value)

@@ -83,6 +83,25 @@ def test_parts_that_a_family_does_not_write_are_refused(change: dict[str, object
         codec.decode(replace(stream, **change).pack())  # type: ignore[arg-type]
 
 
+class _Second(Thumbnail):
+    method = 2
+
+
+class _Forgetful(Thumbnail):
+    has_checksum = True
+
+
+def test_a_network_says_its_method_once() -> None:
+    codec = codec_of(_Second(), INFO)
+    data = codec.encode(image(9, 9)).data
+    assert Stream.unpack(data).method == 2 and codec.decode(data).shape == (9, 9, 3)
+
+
+def test_no_file_is_written_that_its_own_network_refuses() -> None:
+    with pytest.raises(StreamError, match="The stream has no checksum of latents"):
+        codec_of(_Forgetful(), INFO).encode(image(9, 9))
+
+
 def test_a_codec_around_another_need_not_ask_for_itself() -> None:
     codec = codec_of(Half(), INFO)
     stream = Stream.unpack(codec.encode(image(9, 9)).data)
@@ -131,6 +150,11 @@ def test_a_network_of_gray_images(gray: Gray, tile: int) -> None:
     assert gray(x).x_hat.shape == x.shape, "any size is padded"
 
 
+def test_latents_without_a_known_rate_promise_none(gray: Gray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gray, "coded_bits", lambda y, y_hat: {})
+    assert math.isnan(codec_of(gray, INFO).encode(image(9, 9, 1)).estimate_bits())
+
+
 @pytest.mark.parametrize("kind", [GrayThumbnail, Gray])
 def test_colour_in_a_gray_network_is_refused(kind: type[CompressionModel]) -> None:
     codec = LearnedCodec(kind(), INFO)
@@ -160,6 +184,13 @@ def test_each_setting_has_a_folder_and_a_point(tmp_path: Path) -> None:
         data = (tmp_path / "run" / setting / "streams" / "a.lic").read_bytes()
         inner = codec.settings[setting].encode(image(60, 90)).data
         assert data == inner and np.array_equal(codec.decode(data), codec.settings[setting].decode(data))
+
+
+def test_a_setting_has_the_settings_and_limits_of_its_codec() -> None:
+    codec = codec_of(Half(), INFO, tile=99, max_pixels=100)
+    for setting, one in codec.settings["jpeg-30"].settings.items():
+        assert isinstance(one, HalfInJpeg) and (one.tile, one.max_pixels) == (99, 100)
+        assert one.info == codec.settings[setting].info and one.info.moving == [*INFO.moving, "quality"]
 
 
 def test_a_held_file_is_that_of_the_codec_it_holds() -> None:

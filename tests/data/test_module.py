@@ -272,7 +272,9 @@ def test_images_that_are_needed_later_are_looked_at_before(
     monkeypatch.setattr("lic.data.checks._MANY", many)
     data = ImageData(train=DeadLeaves(), valid=str(photos / "valid"), test=str(photos / "valid"))
     data.look_through()
-    with pytest.raises(UserError, match=r"of data.valid, has \d+x\d+ pixels, too few for MS-SSIM, .* 161"):
+    with pytest.raises(UserError, match=r"of data.valid, has \d+x\d+ pixels and needs 161 a side for tests;"):
+        data.look_through(161, "for tests")
+    with pytest.raises(UserError, match=r"a side for this training; leave it out, or give other images\.$"):
         data.look_through(161)
     bad = tmp_path / "bad"
     bad.mkdir()

@@ -22,6 +22,7 @@ INFO = CodecInfo(
     True,
     "baseline",
     objective={"lambda": 5, "distortion": "ms_ssim"},
+    moving=["lambda"],
     parameters=1000,
 )
 SIZES = (200, 150, 230)
@@ -129,22 +130,22 @@ def test_every_model_encodes_and_one_decodes() -> None:
 
 
 def test_who_the_mixture_is() -> None:
-    other = CodecInfo(
-        "net (ms_ssim)",
-        "λ = 10",
-        True,
-        "baseline",
-        objective={"lambda": 10, "distortion": "ms_ssim"},
-        parameters=1000,
-    )
-    third = CodecInfo(
-        "other (mse)", "λ = 0.1", True, "other", objective={"lambda": 0.1, "distortion": "mse"}, parameters=5
+    other = replace(INFO, setting="λ = 10", objective={"lambda": 10, "distortion": "ms_ssim"})
+    third = replace(
+        INFO,
+        curve="other (mse)",
+        setting="λ = 0.1",
+        model="other",
+        objective={"lambda": 0.1, "distortion": "mse"},
+        parameters=5,
     )
     a, b, c = (made_up([100], [0.9], info) for info in (INFO, other, third))
     two, three = mix([a, b], 0.15, "ms_ssim").result.codec, mix([a, b, c], 0.2, "psnr").result.codec
     assert (two.curve, two.setting) == (
         "rate control by MS-SSIM: net (ms_ssim), λ = 5 | λ = 10", "to 0.15 bpp",
     )  # fmt: skip
+    assert len(str(two.options["models"])) == 12, "rd.csv has a column of them"
+    assert two.options["models"] != three.options["models"]
     assert (two.objective, two.parameters, two.learned) == ({"distortion": "ms_ssim"}, 2000, True)
     assert three.curve == "rate control by PSNR: net (ms_ssim), λ = 5 | λ = 10 + other (mse), λ = 0.1"
     assert (three.objective, three.parameters) == ({}, 2005)

@@ -56,6 +56,13 @@ def test_older_files_have_no_times_of_the_network(tmp_path: Path) -> None:
     assert math.isnan(older.mean["analysis_s"]) and math.isnan(older.rows[0].synthesis_s)
 
 
+def test_lambda_moves_along_the_curves_of_older_files(content: dict[str, Any], tmp_path: Path) -> None:
+    assert content["codec"]["moving"] == CODEC.moving == []
+    del content["codec"]["moving"]
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    assert Result.load(tmp_path / "test.json").codec == replace(CODEC, moving=["lambda"])
+
+
 def test_older_files_lack_measures_but_load(content: dict[str, Any], tmp_path: Path) -> None:
     del content["rows"][0]["ssim"]
     (tmp_path / "test.json").write_text(json.dumps(content))

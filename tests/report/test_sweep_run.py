@@ -22,18 +22,19 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     wandb.teardown()
 
 
+def _net(lmbda: int) -> CodecInfo:
+    return CodecInfo(
+        "net <b> 蜂", f"λ = {lmbda}", True, "net", objective={"lambda": lmbda}, moving=["lambda"]
+    )
+
+
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
     """One learned curve of two points with pictures, one JPEG point; odd names."""
     folder = tmp_path / "λ sweep"
     for name, codec, bpp, psnr in (
-        ("lambda=5", CodecInfo("net <b> 蜂", "λ = 5", True, "net", objective={"lambda": 5}), 0.2, 30.0),
-        (
-            "lambda=10",
-            CodecInfo("net <b> 蜂", "λ = 10", True, "net", objective={"lambda": 10}),
-            0.4,
-            float("inf"),
-        ),
+        ("lambda=5", _net(5), 0.2, 30.0),
+        ("lambda=10", _net(10), 0.4, float("inf")),
         ("jpeg", CodecInfo("JPEG", "quality 50", False, "jpeg"), 0.8, 31.0),
     ):
         values = {"psnr": psnr, "ssim": 0.8, "ms_ssim": 0.9, "ms_ssim_db": 10.0}

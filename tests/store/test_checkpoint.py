@@ -2,7 +2,6 @@ import math
 import os
 import pickle
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 
 from lic.entropy import tables
 from lic.errors import UserError
-from lic.store.checkpoint import check_resumable, first_readable
+from lic.store.checkpoint import first_readable
 from lic.store.load import load_codec
 
 from ..objectives import rd
@@ -188,29 +187,6 @@ def test_weights_that_are_not_numbers_are_refused(checkpoint: dict[str, Any], tm
     checkpoint["state_dict"]["net.g_a.0.weight"][0, 0, 0, 0] = torch.inf
     with pytest.raises(UserError, match="not finite"):
         load_codec(_save(checkpoint, tmp_path / "model.ckpt"))
-
-
-def test_only_the_same_training_is_continued(checkpoint: dict[str, Any], tmp_path: Path) -> None:
-    file = _save(checkpoint, tmp_path / "last.ckpt")
-    own = checkpoint["hyper_parameters"]["config"]
-    check_resumable(file, checkpoint, own | {"data": {"batch_size": 2}}, rd(0.015))
-    check_resumable(file, checkpoint, own, replace(rd(0.015), setting="as a later lic says it", curve=""))
-    for key, value in {"seed": 1, "model": MODEL | {"width": 16}, "training": {"lr": 1}}.items():
-        with pytest.raises(UserError, match=f"last.ckpt was trained with {key} = .*; continue it"):
-            check_resumable(file, checkpoint, own | {key: value}, rd(0.015))
-    for other in (rd(0.03), rd(0.015, "ms_ssim")):
-        with pytest.raises(UserError, match=r"trained for λ = 0.015 \(mse\), not λ = .*; continue it"):
-            check_resumable(file, checkpoint, own, other)
-
-
-def test_an_option_that_came_later_is_its_default_in_an_older_checkpoint(
-    checkpoint: dict[str, Any], tmp_path: Path
-) -> None:
-    checkpoint["hyper_parameters"]["config"] = {"model": {"name": "resnet3x3_4", "width": 8}}
-    now = {"upsample": "subpixel", "name": "resnet3x3_4", "shortcut": True, "width": 8}
-    check_resumable(tmp_path / "last.ckpt", checkpoint, {"model": now}, rd(0.015))
-    with pytest.raises(UserError, match=r"with model = resnet3x3_4 · .*, not resnet3x3_4 · .*tconv"):
-        check_resumable(tmp_path / "last.ckpt", checkpoint, {"model": now | {"upsample": "tconv"}}, rd(0.015))
 
 
 def test_what_cannot_be_read_is_passed_over_with_a_line(

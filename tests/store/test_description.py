@@ -44,6 +44,13 @@ def test_an_objective_is_a_small_table(objective: Any) -> None:
         Description.parse({"model": MODEL}, objective)
 
 
+def test_lambda_moves_along_a_curve_where_a_training_says_so_and_in_older_files() -> None:
+    older = {key: value for key, value in rd(5).plain().items() if key != "moving"}
+    assert Objective.parse(older) == rd(5) and rd(5).moving == ["lambda"]
+    other = Objective({"lambda": 5})
+    assert Objective.parse(other.plain()).moving == other.moving == []
+
+
 def test_overrides_that_were_once_written_as_one_text_are_still_read() -> None:
     source = {"model": MODEL, "variant": "optimizer.lr=0.1, data=a=b"}
     assert Description.parse(source, rd(5).plain()).variant == {"optimizer.lr": "0.1", "data": "a=b"}

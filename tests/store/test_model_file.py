@@ -141,6 +141,16 @@ def test_a_run_is_exported_with_its_results(make_codec: Any, fit: Any, tmp_path:
     assert (tmp_path / "b.lic-model").read_bytes() == (tmp_path / "a.lic-model").read_bytes()
 
 
+def test_the_validation_cost_is_the_checkpoints_own(make_codec: Any, fit: Any, tmp_path: Path) -> None:
+    fit(make_codec(**MODEL), tmp_path, max_steps=1)
+    checkpoint = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
+    own = checkpoint["callbacks"]["Checkpoints"]["cost"]
+    checkpoint["callbacks"] = {"Users": {"cost": -1.0}} | checkpoint["callbacks"]
+    torch.save(checkpoint, tmp_path / "a.ckpt")
+    said = {entry.name: entry.value for entry in describe_model_file(tmp_path / "a.ckpt")}
+    assert said["validation_cost"] == own > 0
+
+
 def test_a_failed_export_leaves_the_file_that_was_there(file: Path, make_net: Any) -> None:
     data = file.read_bytes()
     net = make_net(**MODEL)

@@ -5,7 +5,7 @@ It shares nothing with lic's families but the contracts. `tests/test_stranger.py
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class Half(CompressionModel):
     def encode(self, image: Pixels, tile: int) -> Coded:
         small = np.ascontiguousarray(image[::2, ::2])
         height, width, _ = image.shape
-        return Coded([small.tobytes()], lambda: self.restored(small, height, width), method=self.method)
+        return Coded([small.tobytes()], lambda: self.restored(small, height, width))
 
     def decode(self, stream: Stream, tile: int) -> Pixels:
         size = -(-stream.height // 2), -(-stream.width // 2), self.image_channels
@@ -60,22 +60,19 @@ class HalfInJpeg(LearnedCodec):
 
     def __init__(self, net: Half, info: CodecInfo, *, quality: int = 60, **options: Any):
         choices, moving = info.choices | {"quality": quality}, [*info.moving, "quality"]
-        info = replace(info, setting=f"quality {quality}", choices=choices, moving=moving)
-        super().__init__(net, info, **options)
+        own = replace(info, setting=f"quality {quality}", choices=choices, moving=moving)
+        super().__init__(net, own, **options)
         self.inner = PillowCodec("jpeg", quality)
+        self.at = partial(HalfInJpeg, net, info, **options)
 
     @cached_property
     def settings(self) -> Mapping[str, FileCodec]:
-        return {f"jpeg-{q}": HalfInJpeg(self.net, self.info, quality=q, tile=self.tile) for q in (30, 60, 90)}
+        return {f"jpeg-{q}": self.at(quality=q) for q in (30, 60, 90)}
 
     def code(self, image: Pixels) -> Coded:
         inner = self.inner.encode(np.ascontiguousarray(image[::2, ::2]))
         height, width, _ = image.shape
-        return Coded(
-            [inner.data],
-            lambda: self.net.restored(inner.reconstruct(), height, width),
-            method=self.net.method,
-        )
+        return Coded([inner.data], lambda: self.net.restored(inner.reconstruct(), height, width))
 
     def restore(self, stream: Stream) -> Pixels:
         return self.net.restored(self.inner.decode(stream.payloads[0]), stream.height, stream.width)

@@ -59,7 +59,7 @@ def test_divergence_names_the_checkpoint_of_this_training(
             first=ModelCheckpoint(tmp_path / "users"),
             ckpt_path=str(last) if resumed else None,
         )
-    said = f"The last good checkpoint is kept in {last};" if kept else "No checkpoint was saved yet;"
+    said = f"The last good checkpoint is kept in {last}." if kept else "No checkpoint was saved yet."
     assert said in str(caught.value)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lic.codecs.learned import LearnedCodec
-from lic.data import DeadLeaves, to_batch
+from lic.data import DeadLeaves, ImageData, to_batch, write_png
 from lic.entropy import is_quantile, load_tables, tables, update_tables
 from lic.errors import UserError
 from lic.layers import pad
@@ -184,6 +184,14 @@ def test_validation_measures_whole_images_on_their_own_pixels(
 def test_impossible_settings_are_refused(make_codec: Any, distortion: str, lmbda: Any, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         make_codec(distortion, lmbda)
+
+
+def test_images_too_small_for_ms_ssim_are_refused(make_codec: Any, tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", np.zeros((80, 200, 3), np.uint8))
+    data = ImageData(train=DeadLeaves(), valid=str(tmp_path), test=str(tmp_path), patch_size=176)
+    with pytest.raises(UserError, match=r"has 200x80 pixels and needs 161 a side for MS-SSIM \(.*=mse "):
+        make_codec("ms_ssim", 5).check_data(data)
+    make_codec("mse", 0.01).check_data(data)
 
 
 def test_patches_too_small_for_ms_ssim_are_refused(make_codec: Any, fit: Any, tmp_path: Path) -> None:
