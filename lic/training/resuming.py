@@ -71,6 +71,8 @@ def check_resumable(
             "start a new run without ckpt_path."
         )
     for key in _KEPT:
+        if key.partition(".")[0] not in saved:  # an older lic had no such choice
+            continue
         if _kept(saved, key) != _kept(config, key):
             was, now = _words(saved, key), _words(config, key)
             raise UserError(

@@ -17,7 +17,7 @@ MODEL: dict[str, Any] = {"name": "hyperprior", "kernel_size": 3, "aux_kernel_siz
 @pytest.fixture
 def checkpoint() -> dict[str, Any]:
     return {
-        "hyper_parameters": {"config": {"model": MODEL, "seed": 0}},
+        "hyper_parameters": {"config": {"model": MODEL, "seed": 0, "training": {"lr": 2}}},
         "objective": rd(0.015).plain(),
     }
 
@@ -33,6 +33,12 @@ def test_only_the_same_training_is_continued(checkpoint: dict[str, Any]) -> None
     for other in (rd(0.03), rd(0.015, "ms_ssim")):
         with pytest.raises(UserError, match=r"trained for λ = 0.015 \(mse\), not λ = .*; continue it"):
             check_resumable(file, checkpoint, own, other)
+
+
+def test_a_choice_that_came_later_does_not_keep_an_older_checkpoint_back(checkpoint: dict[str, Any]) -> None:
+    own = checkpoint["hyper_parameters"]["config"]
+    checkpoint["hyper_parameters"]["config"] = {"model": MODEL, "seed": 0}
+    check_resumable(Path("last.ckpt"), checkpoint, own, rd(0.015))
 
 
 def test_an_option_that_came_later_is_its_default_in_an_older_checkpoint(checkpoint: dict[str, Any]) -> None:
