@@ -9,9 +9,8 @@ from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
 
 from lic.errors import UserError
-from lic.foreign import inside
 from lic.runs import in_sweep, run_folder
-from lic.store.checkpoint import CHECKPOINTS, check_resumable, first_readable
+from lic.store.checkpoint import CHECKPOINTS, check_resumable, checkpoints_of, first_readable
 from lic.store.objective import Objective
 
 _log = logging.getLogger(__name__)
@@ -29,8 +28,7 @@ def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any], objective: 
     if by_itself and not in_sweep():
         return None
     given = folder if by_itself or cfg.ckpt_path == "last" else Path(to_absolute_path(cfg.ckpt_path))
-    of_run = (inside(given, CHECKPOINTS, f"{name}.ckpt") for name in ("last", "best"))
-    files = [given] if given.is_file() else [file for file in of_run if file]
+    files = [given] if given.is_file() else checkpoints_of(given, "last", "best")
     if not files:
         if by_itself:
             return None
