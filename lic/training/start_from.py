@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lic.errors import UserError
 from lic.store.model_file import open_model
+from lic.store.rebuild import shapes
 
 
 def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
@@ -58,12 +59,11 @@ def _load(net: nn.Module, run: str, names: Mapping[str, str]) -> None:
     weights: dict[str, Any] = {}
     for own, theirs in names.items():
         part, wanted = _of(found, theirs), _of(net.state_dict(), own)
-        shapes = [{name: tensor.shape for name, tensor in x.items()} for x in (part, wanted)]
-        if different := sorted({name for name, _ in shapes[0].items() ^ shapes[1].items()}):
+        if different := sorted({name for name, _ in shapes(part).items() ^ shapes(wanted).items()}):
             name = different[0] or own
             raise UserError(
-                f"{run} does not fit: {name} has another shape or is missing on one side; give a run of the "
-                "same model, or start_from.parts that both have."
+                f"{run} does not fit: {name} has another shape or type or is missing on one side; give a run "
+                "of the same model, or start_from.parts that both have."
             )
         weights |= {".".join(filter(None, (own, name))): value for name, value in part.items()}
     net.load_state_dict(weights, strict=False)
