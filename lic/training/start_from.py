@@ -1,10 +1,11 @@
 """Weights of other runs in a new one: whole networks or parts, to be trained on or frozen."""
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from hydra.utils import to_absolute_path
-from omegaconf import ListConfig
+from omegaconf import OmegaConf
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -30,21 +31,15 @@ def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
     """
     if given is None:
         return
-    for entry in given if isinstance(given, ListConfig | list) else [given]:
-        options = {"run": entry} if isinstance(entry, str) else entry
-        fits = isinstance(options, Mapping) and set(options) <= {"run", "parts", "freeze"}
-        parts = (options.get("parts") or [""]) if fits else None
-        if not fits or not isinstance(options.get("run"), str) or isinstance(parts, str):
-            raise UserError(
-                f"start_from cannot be {entry}; give a run, or {{run: RUN, parts: [g_a, g_s], freeze: true}}."
-            )
-        names = dict(parts) if isinstance(parts, Mapping) else {part: part for part in parts or ()}
+    plain = OmegaConf.to_container(given, resolve=True) if OmegaConf.is_config(given) else given
+    for entry in plain if isinstance(plain, list) and plain else [plain]:
+        run, names, freeze = _parse(entry)
         if missing := [part for part in names if not _of(net.state_dict(), part)]:
             there = ", ".join(dict(net.named_children()))
             raise UserError(f"The network has no {missing[0]} to start from other weights; it has {there}.")
         if load:
-            _load(net, options["run"], names)
-        for part in names if options.get("freeze") else ():
+            _load(net, run, names)
+        for part in names if freeze else ():
             for parameter in _of(dict(net.named_parameters()), part).values():
                 parameter.requires_grad_(False)
             for module in _of(dict(net.named_modules()), part).values():
@@ -52,6 +47,23 @@ def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
                     module.eval()  # Lightning keeps it; its running statistics would still move
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise UserError("start_from freezes all of the network; leave out what is to be trained.")
+
+
+def _parse(entry: Any) -> tuple[str, dict[str, str], bool]:
+    """Of an entry in plain values: the run, own names of parts with those in the run, whether they stay."""
+    match {"run": entry} if isinstance(entry, str) else entry:
+        case {"run": str(run), **others} if run and set(others) <= {"parts", "freeze"}:
+            parts, freeze = others.get("parts"), others.get("freeze", False)
+            if isinstance(parts, list):
+                parts = dict(zip(map(str, parts), parts, strict=True))
+            names: Any = {"": ""} if parts is None else parts
+            plain = isinstance(names, dict) and all(isinstance(text, str) for text in chain(*names.items()))
+            if plain and names and isinstance(freeze, bool):
+                return run, names, freeze
+    raise UserError(
+        f"start_from cannot be {entry}; give a run, or {{run: RUN, parts: [g_a, g_s], freeze: true}}, with "
+        "one part or more, or none for all, and with freeze true or false; or a list of these."
+    )
 
 
 def _load(net: nn.Module, run: str, names: Mapping[str, str]) -> None:

@@ -89,6 +89,34 @@ def test_a_resumed_run_needs_no_other_but_freezes(tmp_path: Path) -> None:
         ({"run": "run", "parts": ["g_a.0.weigh"]}, "has no g_a.0.weigh"),
         ({"run": "run", "parts": "g_a"}, "start_from cannot be"),
         (5, "start_from cannot be 5"),
+        ([], r"start_from cannot be \[\]"),
+        ({}, r"start_from cannot be \{\}"),
+        ("", "start_from cannot be ;"),
+        ({"run": ""}, "start_from cannot be"),
+        ([None], "start_from cannot be None"),
+        *(
+            ({"run": "run", "parts": parts}, "start_from cannot be .*; give a run")
+            for parts in (
+                5,
+                True,
+                False,
+                [],
+                {},
+                [None],
+                [5],
+                [["g_a"]],
+                {"g_a": None},
+                {"g_a": 5},
+                {5: "g_a"},
+            )
+        ),
+        *(
+            (
+                {"run": "run", "parts": ["g_a"], "freeze": freeze},
+                "start_from cannot be .* freeze true or false",
+            )
+            for freeze in ("no", "false", "yes", 0, 1, None, [True])
+        ),
         ([["run"]], "start_from cannot be"),
         ({"run": "run", "parts": {"g_a": "g_s"}}, "run does not fit"),
         ({"run": "run", "freeze": True}, "freezes all of the network"),
