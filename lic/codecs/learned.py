@@ -46,6 +46,7 @@ class LearnedCodec(FileCodec):
             raise UserError(f"A tile must have at least {net.least_tile} pixels along a side, not {tile!r}.")
         self.net = net.eval()
         self.info = info
+        self.image_channels = net.image_channels
         self.tile, self.max_pixels = tile, max_pixels
 
     @cached_property
