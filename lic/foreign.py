@@ -24,9 +24,9 @@ def is_plain(value: object) -> bool:
 
 def is_plain_list(names: object) -> bool:
     """Whether these are a few short names."""
-    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+    if not (isinstance(names, list) and len(names) <= _MOST_KEYS):
         return False
-    return is_plain_table(dict.fromkeys(names))
+    return all(isinstance(name, str) for name in names) and is_plain_table(dict.fromkeys(names))
 
 
 def is_plain_table(table: object) -> bool:

@@ -28,4 +28,4 @@ def write_status(folder: Path, **content: Any) -> None:
     except OSError as error:
         if error.errno not in FULL or file.is_symlink() or not file.is_file():
             raise
-        file.write_text(text, "utf-8")
+        file.write_text(text, "utf-8", "backslashreplace")

@@ -79,6 +79,28 @@ def test_what_is_no_image_set_is_refused(
     assert stop.value.code == 2 and sentence in error and "Traceback" not in error
 
 
+@pytest.mark.parametrize("models", ["gray", "low,gray"])
+def test_a_gray_model_names_the_image_in_colour_before_the_work(
+    models: str,
+    runs: list[str],
+    make_net: Any,
+    run_python: Any,
+    repository: Path,
+    photos: Path,
+    tmp_path: Path,
+) -> None:
+    model = {"name": "baseline", "kernel_size": 3, "width": 8, "channels": 1}
+    save_run(tmp_path / "gray", make_net(**model), model, 20)
+    write_png(photos / "0.png", np.zeros((64, 80, 1), np.uint8))
+    command = (repository / "eval.py", f"ckpt={models}", "data=folder", f"data.root={photos}", "classical=[]")
+    done = run_python(*command, "hydra.run.dir=run")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "1 is stored in colour and baseline" in done.stderr and "data.channels=1" in done.stderr
+    assert not list((tmp_path / "run").rglob("*.lic")) and not list((tmp_path / "run").rglob("*.png"))
+    done = run_python(*command, "hydra.run.dir=run", "data.channels=1")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.usefixtures("runs")
 def test_a_target_needs_a_choice(run_python: Any, repository: Path) -> None:
     done = run_python(repository / "eval.py", "ckpt=low", "target_bpp=0.15", "hydra.run.dir=run")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lic.foreign import inside, read_json
+from lic.foreign import inside, is_plain_list, read_json
 from lic.status import read_status
 
 
@@ -66,3 +66,20 @@ def test_a_status_from_elsewhere_is_none(tmp_path: Path) -> None:
     assert read_status(tmp_path)["cost"] == 1.0
     (tmp_path / "status.json").write_text("[" * 200_000)
     assert read_status(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "few"),
+    [
+        ([], True),
+        (["lambda", "lambda"], True),
+        (["lambda"] * 1000, False),
+        ([["lambda"]], False),
+        ([5], False),
+        (["a" * 101], False),
+        ([""], False),
+        ("lambda", False),
+    ],
+)
+def test_a_list_of_names_is_short(names: object, few: bool) -> None:
+    assert is_plain_list(names) is few

@@ -1,4 +1,5 @@
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ def _full(*arguments: Any) -> None:
 def test_on_a_full_disk_no_old_state_remains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_status(tmp_path, status="running", config="λ")
     monkeypatch.setattr(status, "write_text", _full)
-    write_status(tmp_path, status="failed", error="No space left on device")
+    write_status(tmp_path, status="failed", error=os.fsdecode(b"bad\xff: No space left on device"))
     assert read_status(tmp_path)["status"] == "failed"
 
 

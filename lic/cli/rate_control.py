@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lic.atomic import write_text
 from lic.cli.files import IMAGE, expand, holds_results
 from lic.cli.options import Force, Tile
 from lic.codecs import TILE
@@ -70,7 +71,7 @@ def rate_control(
         bar = sys.stderr.isatty()
         mixture = evaluate_mixture(list(codecs.values()), images, work, "", target_bpp, measure, progress=bar)
         summary = json_text(mixture.summary(codecs))
-        (work / STREAMS / SUMMARY).write_text(summary, "utf-8")
+        write_text(work / STREAMS / SUMMARY, summary)
         _put(work / STREAMS, output, work / "replaced")
     if as_json:
         typer.echo(summary, nl=False)

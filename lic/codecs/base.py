@@ -72,6 +72,8 @@ class FileCodec(ABC):
 
     info: CodecInfo
     suffix: str
+    image_channels: int = 3
+    """Of the images that it codes: 3 are gray and colour ones, 1 gray ones alone."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.info.curve}, {self.info.setting}>"

@@ -46,6 +46,7 @@ class LearnedCodec(FileCodec):
             raise UserError(f"A tile must have at least {net.least_tile} pixels along a side, not {tile!r}.")
         self.net = net.eval()
         self.info = info
+        self.image_channels = net.image_channels
         self.tile, self.max_pixels = tile, max_pixels
 
     @cached_property
@@ -74,8 +75,8 @@ class LearnedCodec(FileCodec):
         """See `FileCodec.encode`.
 
         Raises:
-            UserError: a side or the whole is too large for the format, the image has colours that the
-                network does not see, or the network yields numbers that are not finite.
+            UserError: a side or the whole is too large for the format, the image is stored in colour
+                and the network sees gray ones alone, or the network yields numbers that are not finite.
         """
         height, width, channels = image.shape
         if max(height, width) > MAX_SIDE or height * width > self.max_pixels:
@@ -84,7 +85,9 @@ class LearnedCodec(FileCodec):
                 f"{self.max_pixels:,} unless --max-pixels (max_pixels in Python) allows more."
             )
         if channels > self.net.image_channels:
-            raise UserError("The image has colours and the model codes gray ones; convert it to gray.")
+            raise UserError(
+                "The image is stored in colour and the model codes gray ones; convert it to gray."
+            )
         coded = self.code(np.broadcast_to(image, (height, width, self.net.image_channels)))
         lazily = torch.inference_mode()
         stream = Stream(

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from glob import escape
 from pathlib import Path
@@ -16,6 +16,7 @@ from lic.codecs.classical import classical_codecs
 from lic.console import track
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels
+from lic.errors import UserError
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
 from lic.locking import refuse_links
 from lic.metrics.measures import measure_images
@@ -74,8 +75,9 @@ def evaluate_settings(
     """Measure ``codec`` at each of its settings: in ``folder``, or of several each in a folder below it.
 
     Raises:
-        UserError: as `evaluate`, or such a folder leads out of ``folder``.
+        UserError: as `evaluate` and `check_colours`, or such a folder leads out of ``folder``.
     """
+    check_colours([codec], images)
     places = {one: folder / name for name, one in codec.settings.items()}
     if len(places) == 1:
         places = dict.fromkeys(places, folder)
@@ -101,6 +103,23 @@ def evaluate_classical(
         evaluate(codec, images, places[codec], data, pictures, progress=False)
         for codec in track(todo, f"{name}, all qualities", disable=not todo)
     ]
+
+
+def check_colours(codecs: Iterable[FileCodec], images: ImageSet) -> None:
+    """Before the work, look for images in colour where a codec is of gray ones alone.
+
+    Raises:
+        UserError: there is one; or one cannot be read.
+    """
+    for codec in codecs:
+        if codec.image_channels == 1:
+            for index, name in enumerate(images.names):
+                if images[index].shape[2] != 1:
+                    raise UserError(
+                        f"{name} is stored in colour and {codec.info.curve} codes gray images; leave it out, "
+                        "convert it to gray, or give data.channels=1, which does so in an evaluation."
+                    )
+            return
 
 
 def some_pictures(count: int, wanted: int = 4) -> list[int]:

@@ -13,7 +13,7 @@ from lic.atomic import write_bytes
 from lic.codecs.base import CodecInfo, FileCodec
 from lic.data import ImageSet
 from lic.errors import UserError
-from lic.evaluation.evaluate import STREAMS, evaluate
+from lic.evaluation.evaluate import STREAMS, check_colours, evaluate
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
 from lic.metrics.measures import Measure, all_measures, averages, measure_called
 from lic.rate_control.choice import budget, choose
@@ -78,6 +78,7 @@ def evaluate_models(
     progress: bool = True,
 ) -> Iterator[Result]:
     """Measure each codec on all images, in the folders ``model-1``, ``model-2``, … below ``folder``."""
+    check_colours(codecs, images)
     for number, codec in enumerate(codecs):
         yield evaluate(codec, images, _folder_of(folder, number), data, pictures, progress)
 

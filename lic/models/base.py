@@ -104,14 +104,14 @@ class CompressionModel(nn.Module, ABC):
 def check_width(name: str, width: int) -> None:
     """Refuse a channel count that the hyper nets cannot scale by 1.5."""
     if not isinstance(width, int) or width < 2 or width % 2:
-        raise UserError(f"{name} must be a positive even number of channels, not {width}.")
+        raise UserError(f"{name} must be a positive even number of channels, not {width!r}.")
 
 
 def check_kernel_size(name: str, kernel_size: int) -> None:
     """Refuse a kernel size that padding k//2 does not centre."""
     if not isinstance(kernel_size, int) or kernel_size < 3 or kernel_size % 2 == 0:
         raise UserError(
-            f"{name} must be an odd number from 3 on (the paper has 3, 5 and 9), not {kernel_size}."
+            f"{name} must be an odd number from 3 on (the paper has 3, 5 and 9), not {kernel_size!r}."
         )
 
 
@@ -119,7 +119,7 @@ def check_block(name: str, block: int, blocks: tuple[int, ...] = (1, 2, 4)) -> N
     """Refuse a side of blocks of pixels that is not among ``blocks``."""
     if type(block) is not int or block not in blocks:
         *others, last = blocks
-        raise UserError(f"{name} must be {', '.join(map(str, others))} or {last}, not {block}.")
+        raise UserError(f"{name} must be {', '.join(map(str, others))} or {last}, not {block!r}.")
 
 
 def check_channels(name: str, channels: int) -> int:

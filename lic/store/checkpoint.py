@@ -26,19 +26,32 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     Whoever reads the file finds out whether it is a checkpoint or a model file.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it is a link out of the run.
     """
     given = Path(path)
     if given.is_file():
         return given
     if not given.exists():
         raise UserError(f"{given} does not exist; give the folder of a run, a checkpoint or a model file.")
-    for name in ("best", "last"):
-        if candidate := inside(given, CHECKPOINTS, f"{name}.ckpt"):
-            return candidate
+    if found := checkpoints_of(given, "best", "last"):
+        return found[0]
     runs = sorted(p.parent.parent.name for p in given.glob(f"*/{CHECKPOINTS}/best.ckpt"))
     hint = f"give one of its runs: {', '.join(runs)}" if runs else "give the folder of a run that has one"
     raise UserError(f"{given} has no {CHECKPOINTS}/best.ckpt; {hint}.")
+
+
+def checkpoints_of(run: Path, *names: str) -> list[Path]:
+    """Those of a run's checkpoints of these names that are there.
+
+    Raises:
+        UserError: one is a link out of the run, or no file: another one would be taken for it.
+    """
+    there = [run / CHECKPOINTS / f"{name}.ckpt" for name in names]
+    there = [file for file in there if os.path.lexists(file)]
+    for file in there:
+        if not inside(run, CHECKPOINTS, file.name):
+            raise UserError(f"{file} is a link out of its run, or no file; give the file that it should be.")
+    return there
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

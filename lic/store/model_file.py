@@ -31,7 +31,7 @@ from lic.store import MODEL_SUFFIX
 from lic.store.checkpoint import find_model, net_of, read_checkpoint, setting
 from lic.store.description import Description
 from lic.store.objective import Objective
-from lic.store.rebuild import rebuild_net
+from lic.store.rebuild import check_tensors, rebuild_net
 
 VERSION = 2
 _KEY = "lic-model"  # of the JSON among safetensors' metadata
@@ -137,9 +137,10 @@ def open_model(source: str | os.PathLike[str]) -> StoredModel:
             net.state_dict(), lambda: (net, description), lambda: content["training"], content["version"]
         )
     checkpoint = read_checkpoint(file)
-    return StoredModel(
-        net_weights(checkpoint), partial(net_of, file, checkpoint), partial(_training, file, checkpoint)
-    )
+    weights = net_weights(checkpoint)
+    with naming_file(file):
+        check_tensors(weights.values(), file.stat().st_size)
+    return StoredModel(weights, partial(net_of, file, checkpoint), partial(_training, file, checkpoint))
 
 
 def describe_model_file(source: str | os.PathLike[str]) -> list[Entry]:

@@ -1,6 +1,6 @@
 """From a description, weights and tables to a network. Their file may come from anybody: all is checked."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -25,15 +25,11 @@ def rebuild_net(
     options = ", ".join(f"{key} {value}" for key, value in description.model.items())
     misfit = UserError(f"It does not fit the model it names ({options}); save or export it again.")
     try:
-        tensors = [*weights.values(), *tables.values()]
-        if not all(map(_is_ordinary, tensors)) or sum(t.nbytes for t in tensors) > size:
-            raise misfit
-        if not all(t.isfinite().all() for t in tensors):
-            raise UserError("It holds numbers that are not finite; use an earlier checkpoint.")
+        check_tensors([*weights.values(), *tables.values()], size)
         full_options(**description.model)  # another's package is imported now: what it makes is no weight
         with fork_rng(devices=[]), _WeightBudget(sum(w.numel() for w in weights.values())):
             net = build_model(**description.model)
-        if _shapes(net.state_dict()) != _shapes(weights):
+        if shapes(net.state_dict()) != shapes(weights):
             raise misfit
         net.load_state_dict(weights)
         load_tables(net, tables)
@@ -42,13 +38,33 @@ def rebuild_net(
     return net
 
 
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+def check_tensors(values: Collection[Any], size: int) -> None:
+    """Refuse values of a file of ``size`` bytes that are no ordinary tensors, or hold no finite numbers.
+
+    Raises:
+        UserError: one is.
+    """
+    try:
+        ordinary = all(map(_is_ordinary, values)) and sum(tensor.nbytes for tensor in values) <= size
+        finite = ordinary and all(tensor.isfinite().all() for tensor in values)
+    except RuntimeError:  # torch compares not all kinds of numbers
+        ordinary = False
+    if not ordinary:
+        raise UserError("It holds something else than ordinary tensors; save or export it again.")
+    if not finite:
+        raise UserError("It holds numbers that are not finite; use an earlier checkpoint.")
+
+
+def shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Shape and type of each: weights fit a network that has the same."""
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
-def _is_ordinary(tensor: Tensor) -> bool:
+def _is_ordinary(value: Any) -> bool:
     """Whether it is an ordinary tensor: a pickle can also make sparse, nested and placeless ones."""
-    return tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
+    if not isinstance(value, Tensor):
+        return False
+    return value.layout == torch.strided and value.device.type == "cpu" and not value.is_nested
 
 
 class _WeightBudget(TorchDispatchMode):

@@ -58,10 +58,13 @@ class Checkpoints(Checkpoint):
         self.saved: Path | None = None
         self._cost: float | None = None  # of the state as it is
         self._saved_step, self._clock = 0, math.inf
+        self._goes_on = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let the trainer write whole files."""
+        """Let the trainer write whole files; see whether it goes on with a run of this folder."""
         trainer.strategy.checkpoint_io = WholeFiles()
+        start = trainer.ckpt_path
+        self._goes_on = start is not None and Path(start).resolve().parent == self.folder.resolve()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; from now on a signal waits for the end of a step."""
@@ -161,8 +164,8 @@ class Checkpoints(Checkpoint):
         return {"best_cost": self.best_cost, "cost": self._cost}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The best cost, where this run still has the checkpoint that it belongs to."""
-        if (self.folder / "best.ckpt").is_file():
+        """The best cost, if this run has found it and still has the checkpoint that it belongs to."""
+        if self._goes_on and (self.folder / "best.ckpt").is_file():
             self.best_cost = state_dict["best_cost"]
 
     def _save(self, trainer: Trainer, *, best: bool = False) -> None:
@@ -175,6 +178,8 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(first)
         for copy in copies if trainer.is_global_zero else ():
             write_bytes(copy, first.read_bytes())
+        if self.best_cost is None and trainer.is_global_zero:
+            (self.folder / "best.ckpt").unlink(missing_ok=True)  # of another run that was here
         self.saved = self.folder / "last.ckpt"
         self._saved_step, self._clock = trainer.global_step, time.monotonic()
 

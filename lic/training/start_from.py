@@ -1,15 +1,17 @@
 """Weights of other runs in a new one: whole networks or parts, to be trained on or frozen."""
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from hydra.utils import to_absolute_path
-from omegaconf import ListConfig
+from omegaconf import OmegaConf
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lic.errors import UserError
 from lic.store.model_file import open_model
+from lic.store.rebuild import shapes
 
 
 def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
@@ -29,21 +31,15 @@ def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
     """
     if given is None:
         return
-    for entry in given if isinstance(given, ListConfig | list) else [given]:
-        options = {"run": entry} if isinstance(entry, str) else entry
-        fits = isinstance(options, Mapping) and set(options) <= {"run", "parts", "freeze"}
-        parts = (options.get("parts") or [""]) if fits else None
-        if not fits or not isinstance(options.get("run"), str) or isinstance(parts, str):
-            raise UserError(
-                f"start_from cannot be {entry}; give a run, or {{run: RUN, parts: [g_a, g_s], freeze: true}}."
-            )
-        names = dict(parts) if isinstance(parts, Mapping) else {part: part for part in parts or ()}
+    plain = OmegaConf.to_container(given, resolve=True) if OmegaConf.is_config(given) else given
+    for entry in plain if isinstance(plain, list) and plain else [plain]:
+        run, names, freeze = _parse(entry)
         if missing := [part for part in names if not _of(net.state_dict(), part)]:
             there = ", ".join(dict(net.named_children()))
             raise UserError(f"The network has no {missing[0]} to start from other weights; it has {there}.")
         if load:
-            _load(net, options["run"], names)
-        for part in names if options.get("freeze") else ():
+            _load(net, run, names)
+        for part in names if freeze else ():
             for parameter in _of(dict(net.named_parameters()), part).values():
                 parameter.requires_grad_(False)
             for module in _of(dict(net.named_modules()), part).values():
@@ -53,17 +49,33 @@ def start_from(net: nn.Module, given: Any, *, load: bool) -> None:
         raise UserError("start_from freezes all of the network; leave out what is to be trained.")
 
 
+def _parse(entry: Any) -> tuple[str, dict[str, str], bool]:
+    """Of an entry in plain values: the run, own names of parts with those in the run, whether they stay."""
+    match {"run": entry} if isinstance(entry, str) else entry:
+        case {"run": str(run), **others} if run and set(others) <= {"parts", "freeze"}:
+            parts, freeze = others.get("parts"), others.get("freeze", False)
+            if isinstance(parts, list):
+                parts = dict(zip(map(str, parts), parts, strict=True))
+            names: Any = {"": ""} if parts is None else parts
+            plain = isinstance(names, dict) and all(isinstance(text, str) for text in chain(*names.items()))
+            if plain and names and isinstance(freeze, bool):
+                return run, names, freeze
+    raise UserError(
+        f"start_from cannot be {entry}; give a run, or {{run: RUN, parts: [g_a, g_s], freeze: true}}, with "
+        "one part or more, or none for all, and with freeze true or false; or a list of these."
+    )
+
+
 def _load(net: nn.Module, run: str, names: Mapping[str, str]) -> None:
     found = open_model(to_absolute_path(run)).weights
     weights: dict[str, Any] = {}
     for own, theirs in names.items():
         part, wanted = _of(found, theirs), _of(net.state_dict(), own)
-        shapes = [{name: tensor.shape for name, tensor in x.items()} for x in (part, wanted)]
-        if different := sorted({name for name, _ in shapes[0].items() ^ shapes[1].items()}):
+        if different := sorted({name for name, _ in shapes(part).items() ^ shapes(wanted).items()}):
             name = different[0] or own
             raise UserError(
-                f"{run} does not fit: {name} has another shape or is missing on one side; give a run of the "
-                "same model, or start_from.parts that both have."
+                f"{run} does not fit: {name} has another shape or type or is missing on one side; give a run "
+                "of the same model, or start_from.parts that both have."
             )
         weights |= {".".join(filter(None, (own, name))): value for name, value in part.items()}
     net.load_state_dict(weights, strict=False)

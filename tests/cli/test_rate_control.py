@@ -74,6 +74,17 @@ def test_json_is_the_file_and_nothing_else(
     assert 0 < summary["images"][0]["ssim"] < 1 and 0 < summary["mixture"]["ssim"] < 1
 
 
+def test_a_name_that_is_no_text(lic: Lic, models: tuple[str, str], varied: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"bad\xff")
+    (varied / "a.png").rename(varied / f"{name}.png")
+    code, out, err = control(lic, *models, "photos", "--target-bpp", "1000", "--json")
+    assert code == 0, err
+    summary = json.loads((tmp_path / "out" / "rate-control.json").read_text("utf-8"))
+    assert json.loads(out) == summary
+    assert f"{name}.lic" in {image["file"] for image in summary["images"]}
+    assert (tmp_path / "out" / f"{name}.lic").exists()
+
+
 def test_any_measure_may_be_the_metric(lic: Lic, models: tuple[str, str], varied: Path) -> None:
     code, out, err = control(lic, *models, "photos", "--target-bpp", "1000", "--metric", "ssim", "--json")
     assert code == 0, err

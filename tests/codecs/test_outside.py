@@ -158,7 +158,9 @@ def test_latents_without_a_known_rate_promise_none(gray: Gray, monkeypatch: pyte
 @pytest.mark.parametrize("kind", [GrayThumbnail, Gray])
 def test_colour_in_a_gray_network_is_refused(kind: type[CompressionModel]) -> None:
     codec = LearnedCodec(kind(), INFO)
-    with pytest.raises(UserError, match=r"^The image has colours and the model codes gray ones; [^\n]*\.$"):
+    with pytest.raises(
+        UserError, match=r"^The image is stored in colour and the model codes gray ones; [^\n]*\.$"
+    ):
         codec.encode(image(5, 5))
     forged = Stream(codec.fingerprint, 5, 5, b"", (b"x",), channels=3)
     with pytest.raises(StreamError, match="colours that its model does not code"):

@@ -76,6 +76,18 @@ def test_a_checkpoint_named_like_a_model_file_is_a_checkpoint(run: Path, tmp_pat
     assert load_codec(named).fingerprint == load_codec(run).fingerprint
 
 
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_a_checkpoint_elsewhere_is_not_passed_over(run: Path, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    link = copy / "checkpoints" / f"{name}.ckpt"
+    for target in (run / "checkpoints" / "best.ckpt", tmp_path / "gone"):
+        link.unlink()
+        link.symlink_to(target)
+        with pytest.raises(UserError, match=rf"{name}.ckpt is a link out of its run"):
+            load_codec(copy)
+
+
 def test_a_tile_and_a_limit_reach_the_codec(run: Path) -> None:
     codec = load_codec(run, tile=256, max_pixels=100)
     assert isinstance(codec, LearnedCodec) and (codec.tile, codec.max_pixels) == (256, 100)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from lic import interruption
 from lic.entropy import update_tables
 from lic.interruption import Interrupted
 from lic.store.checkpoint import read_checkpoint
+
+from .recording import At
 
 
 class Costs(Callback):
@@ -290,3 +293,32 @@ def test_the_best_cost_of_another_run_does_not_count(make_codec: Any, fit: Any, 
     last = str(tmp_path / "a" / "checkpoints" / "last.ckpt")
     fit(make_codec(), tmp_path / "b", first=Costs(5.0), ckpt_path=last, max_steps=4)
     assert step_of(tmp_path / "b", "best") == 4
+
+
+def test_neither_does_it_beside_the_best_state_of_a_third(make_codec: Any, fit: Any, tmp_path: Path) -> None:
+    fit(make_codec(), tmp_path / "a", first=Costs(1.0), max_steps=2)
+    fit(make_codec(seed=1), tmp_path / "b", first=Costs(2.0, 3.0), max_steps=4)
+    last = str(tmp_path / "a" / "checkpoints" / "last.ckpt")
+    fit(make_codec(), tmp_path / "b", first=Costs(5.0), ckpt_path=last, max_steps=4)
+    assert step_of(tmp_path / "b", "best") == 4
+
+
+def test_a_run_that_chose_nothing_yet_leaves_no_best_state_of_another(
+    make_codec: Any, fit: Any, tmp_path: Path
+) -> None:
+    fit(make_codec(), tmp_path / "a", first=Costs(1.0), max_steps=2)
+    fit(make_codec(seed=1), tmp_path / "b", first=Costs(2.0, 3.0), max_steps=4)
+    last = str(tmp_path / "a" / "checkpoints" / "last.ckpt")
+    fails = At(4, Mock(side_effect=ZeroDivisionError))
+    with pytest.raises(ZeroDivisionError):
+        fit(
+            make_codec(),
+            tmp_path / "b",
+            fails,
+            ckpt_path=last,
+            minutes=1e-9,
+            max_steps=8,
+            val_check_interval=8,
+        )
+    assert [file.name for file in (tmp_path / "b" / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert step_of(tmp_path / "b", "last") == 3

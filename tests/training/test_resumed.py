@@ -8,8 +8,10 @@ import torch
 from lightning import Callback
 from torch import Tensor, nn
 
+from lic.errors import UserError
 from lic.store.checkpoint import read_checkpoint
 from lic.training.rate_distortion import RateDistortion
+from lic.training.resuming import check_state
 
 from .recording import At
 
@@ -73,3 +75,53 @@ def _tensors(value: Any) -> list[Tensor]:
         return [value]
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [tensor for item in items for tensor in _tensors(item)]
+
+
+GONE = object()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("global_step", value) for value in (GONE, "x", -1, 2.0, True, None)),
+        *(("epoch", value) for value in (GONE, "x")),
+        *(("optimizer_states", value) for value in (GONE, ["a"], {}, None)),
+        *(("lr_schedulers", value) for value in (GONE, "x")),
+        *(("loops", value) for value in (GONE, {}, "x", {"fit_loop": 5})),
+        *(("callbacks", value) for value in (GONE, "x", {"a": 1})),
+        *(("best_cost", value) for value in ("x", [1.0], True)),
+    ],
+)
+def test_a_checkpoint_without_a_trainings_state_is_refused(key: str, value: Any, trained: Path) -> None:
+    checkpoint = read_checkpoint(trained)
+    check_state(trained, checkpoint)
+    holder = checkpoint["callbacks"]["Checkpoints"] if key == "best_cost" else checkpoint
+    if value is GONE:
+        del holder[key]
+    else:
+        holder[key] = value
+    with pytest.raises(
+        UserError, match=rf"cannot be continued: its {key} is missing.*start_from="
+    ) as refused:
+        check_state(trained, checkpoint)
+    assert str(refused.value).startswith(str(trained)) and "start_from=" in str(refused.value)
+
+
+def test_a_checkpoint_whose_weights_are_none_is_refused(trained: Path) -> None:
+    checkpoint = read_checkpoint(trained)
+    checkpoint["state_dict"]["net.g_a.0.weight"] = "text"
+    with pytest.raises(UserError, match=r"last.ckpt cannot be used\. It holds something else than ordinary"):
+        check_state(trained, checkpoint)
+
+
+@pytest.fixture(scope="module")
+def trained_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trained")
+
+
+@pytest.fixture
+def trained(make_codec: Any, fit: Any, trained_in: Path) -> Path:
+    """The last checkpoint of a run."""
+    if not (trained_in / "checkpoints").exists():
+        fit(make_codec(), trained_in, max_steps=2)
+    return trained_in / "checkpoints" / "last.ckpt"

@@ -1,5 +1,6 @@
 """Weights of other runs in a new network."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,34 @@ def test_a_resumed_run_needs_no_other_but_freezes(tmp_path: Path) -> None:
         ({"run": "run", "parts": ["g_a.0.weigh"]}, "has no g_a.0.weigh"),
         ({"run": "run", "parts": "g_a"}, "start_from cannot be"),
         (5, "start_from cannot be 5"),
+        ([], r"start_from cannot be \[\]"),
+        ({}, r"start_from cannot be \{\}"),
+        ("", "start_from cannot be ;"),
+        ({"run": ""}, "start_from cannot be"),
+        ([None], "start_from cannot be None"),
+        *(
+            ({"run": "run", "parts": parts}, "start_from cannot be .*; give a run")
+            for parts in (
+                5,
+                True,
+                False,
+                [],
+                {},
+                [None],
+                [5],
+                [["g_a"]],
+                {"g_a": None},
+                {"g_a": 5},
+                {5: "g_a"},
+            )
+        ),
+        *(
+            (
+                {"run": "run", "parts": ["g_a"], "freeze": freeze},
+                "start_from cannot be .* freeze true or false",
+            )
+            for freeze in ("no", "false", "yes", 0, 1, None, [True])
+        ),
         ([["run"]], "start_from cannot be"),
         ({"run": "run", "parts": {"g_a": "g_s"}}, "run does not fit"),
         ({"run": "run", "freeze": True}, "freezes all of the network"),
@@ -104,9 +133,34 @@ def test_what_does_not_fit_is_refused(
 def test_another_shape_is_refused_and_nothing_taken(run: Path) -> None:
     net = build_model(**MODEL | {"width": 8})
     own = {name: value.clone() for name, value in net.state_dict().items()}
-    with pytest.raises(UserError, match=r"does not fit: .* has another shape or is missing"):
+    with pytest.raises(UserError, match=r"does not fit: .* has another shape or type or is missing"):
         start_from(net, str(run), load=True)
     assert all(torch.equal(own[name], value) for name, value in net.state_dict().items())
+
+
+NO_TENSOR = r"best.ckpt cannot be used\. It holds something else than ordinary tensors"
+OTHER_TYPE = "run does not fit: 0.weight has another shape or type"
+ODD: dict[str, tuple[Callable[[torch.Tensor], Any], str]] = {
+    "text": (lambda weight: "text", NO_TENSOR),
+    "sparse": (torch.Tensor.to_sparse, NO_TENSOR),
+    "elsewhere": (lambda weight: weight.to("meta"), NO_TENSOR),
+    "stretched": (lambda weight: torch.zeros(1).expand(10**9), NO_TENSOR),
+    "not finite": (lambda weight: weight * torch.nan, r"best.ckpt cannot be used\. .* not finite"),
+    "complex": (lambda weight: weight.to(torch.complex64), OTHER_TYPE),
+    "double": (torch.Tensor.double, OTHER_TYPE),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_are_no_weights_is_refused(kind: str, run: Path) -> None:
+    change, sentence = ODD[kind]
+    file = run / "checkpoints" / "best.ckpt"
+    checkpoint = torch.load(file, weights_only=True)
+    checkpoint["state_dict"]["net.g_a.0.weight"] = change(checkpoint["state_dict"]["net.g_a.0.weight"])
+    torch.save(checkpoint, file)
+    net = build_model(**MODEL)
+    with pytest.raises(UserError, match=sentence):
+        start_from(net, {"run": str(run), "parts": ["g_a"]}, load=True)
 
 
 def test_a_whole_network_becomes_a_part_of_another(run: Path) -> None:
