@@ -133,7 +133,7 @@ def test_fastdic_drops_the_stages_that_blocks_replace(drop: bool, stride: int) -
         ({"name": "resnet3x3_4", "bottleneck": 13}, r"model.bottleneck must be .* not 13"),
         ({"name": "resnet3x3_4", "upsample": "bicubic"}, r"'bicubic'.*tconv.*subpixel"),
         ({"name": "baseline", "upsample": "tconv"}, r"'baseline' cannot be built with upsample=tconv"),
-        ({"name": "baseline", "width": "wide"}, r"model.width must be .* not wide"),
+        ({"name": "baseline", "width": "wide"}, r"model.width must be .* not 'wide'"),
         ({"name": "resnet3x3_3", "width": 8.5}, r"model.width|cannot be built"),
         ({"name": "baseline", "kernel_size": 3.0}, r"model.kernel_size|cannot be built"),
         ({"name": "baseline", "pixel_unshuffle": 3}, r"model.pixel_unshuffle must be 1, 2 or 4, not 3\."),
