@@ -132,3 +132,8 @@ def test_the_shell_completes(run_python: Any) -> None:
     code = "import sys; sys.argv = ['lic']\nfrom lic.cli import main\ntry:\n    main()\nfinally:\n"
     done = run_python("-c", code + "    assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)", **ask)
     assert done.stdout.split() == ["decompress"] and not done.stderr
+
+
+def test_the_command_is_a_module(run_python: Any) -> None:
+    done = run_python("-m", "lic.cli", "--version")
+    assert (done.returncode, done.stdout) == (0, f"lic {library.__version__}\n"), done.stderr
