@@ -213,7 +213,7 @@ def test_jobs_in_another_process_know_what_the_sweep_varies(
         monkeypatch.setattr(sys, "argv", ["submitit", "a=1,2"])
         job = loader.load_sweep_config(sweep, ["model=baseline", "optimizer.lr=0.2"])
         monkeypatch.setattr(HydraConfig.instance(), "cfg", job)
-        assert job.variant == {"optimizer.lr": "0.2"}
+        assert job.variant == {"optimizer.lr": 0.2}
         assert job.hydra.sweep.subdir == "optimizer.lr-0.2"
         assert job.hydra.sweep.dir == sweep.hydra.sweep.dir == "multirun/model-baseline_optimizer.lr-0.1_0.2"
         callback.on_run_end(sweep)

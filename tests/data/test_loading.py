@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from lic.data import DeadLeaves, ImageData, Pixels
 from lic.data.images import with_channels
 from lic.data.loading import Batch, Batches, WholeImages
+from lic.store.objective import Objective
+from lic.training.base import Training
 from lic.training.checkpoints import Checkpoints
 
 
@@ -40,20 +42,22 @@ def test_whole_images_get_the_channels_asked_for(channels: Any) -> None:
         assert np.array_equal(images[i][0].permute(1, 2, 0).numpy(), with_channels(Mixed(2, 12)[i], channels))
 
 
-class Recorder(pl.LightningModule):
+class Recorder(Training):
     """Remembers epoch, number and index of every batch, and where epochs end."""
 
-    in_last_phase = True
+    is_codec = False
 
     def __init__(self) -> None:
-        super().__init__()
-        self.net = nn.Conv2d(3, 1, 1)
+        super().__init__(nn.Conv2d(3, 1, 1), {})
         self.seen: list[tuple[int, int, int]] = []
         self.ended: list[int] = []
 
     @property
-    def batches_per_step(self) -> int:
-        return self.trainer.accumulate_grad_batches
+    def objective(self) -> Objective:
+        return Objective()
+
+    def rehearse(self, batch: Batch) -> None:
+        raise NotImplementedError
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         self.seen.append((self.current_epoch, batch.number, index))
@@ -107,7 +111,7 @@ def fit(
 
 
 def test_epochs_end_and_go_on_with_the_next_batch(tmp_path: Path) -> None:
-    model, trainer = fit(tmp_path, epoch_batches=3, max_epochs=3)
+    model, trainer = fit(tmp_path, epoch_batches=3, max_steps=9)
     assert model.seen == [(i // 3, i, i % 3) for i in range(9)]
     assert model.ended == [0, 1, 2] and trainer.global_step == 9 and trainer.num_training_batches == 3
     endless, _ = fit(tmp_path / "endless", epoch_batches=None, max_steps=9)
