@@ -23,10 +23,10 @@ from lic.models import MODELS, CompressionModel, build_model
 from lic.precision import precision
 from lic.store.description import model_options
 from lic.sweep.names import register_resolvers
+from lic.training.base import Training
 from lic.training.build import build_data, build_net, build_training
 from lic.training.callbacks import callbacks_of
 from lic.training.options import checked_config
-from lic.training.rate_distortion import RateDistortion
 
 from .outside import GrayThumbnail
 
@@ -235,7 +235,7 @@ def test_every_experiment_composes_and_builds_its_network(config: Compose, exper
     plain: Any = checked_config(cfg)
     net = build_model(**model_options(plain))
     assert isinstance(net, CompressionModel)
-    assert isinstance(instantiate(cfg.training, _partial_=True)(net, plain), RateDistortion)
+    assert isinstance(instantiate(cfg.training, _partial_=True)(net, plain), Training)
     assert isinstance(instantiate(cfg.data), ImageData)
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -25,9 +26,12 @@ import lic.train
 from lic import cli
 from lic.configuration import CONF
 from lic.entry import flags_first, lists_in
+from lic.models import build_model
 from lic.store.model_file import export
 from lic.sweep.names import register_resolvers
 from lic.training.pace import Pace
+
+from .saved import save_run
 
 REPOSITORY = Path(__file__).parents[1]
 _COMMAND = re.compile(
@@ -129,11 +133,17 @@ _RUNS = {
     "lambda-7": ("MIDDLE",),
     "lambda-10": ("HIGH", "B", "outputs/B"),
 }
+_RESIDUAL = {  # runs of residual_gn, and its sizes
+    "PHASE1": {},
+    "RUN2": {},
+    "multirun/SIZES/model.width-32_model.bottleneck-32": {"width": 32, "bottleneck": 32},
+}
 _SETS = {
     **{f"kodak/kodim{number}.png": (512, 384) for number in ("09", "15")},
     **{f"coco/{part}2017/photo.jpg": (300, 260) for part in ("train", "val")},
-    "div2k/DIV2K_train_HR/photo.png": (300, 260),
-    **{f"clic/{part}/photo.png": (300, 260) for part in ("train", "valid", "test")},
+    **{f"figs6_8/kodim{number}.png": (512, 384) for number in ("04", "15", "23")},
+    **{f"{name}_HR/photo.png": (340, 330) for name in ("div2k/DIV2K_train", "flickr2k/Flickr2K")},
+    **{f"clic/{part}/photo.png": (340, 330) for part in ("train", "valid", "test")},
     **{f"{part}/photo.png": (300, 260) for part in "abc"},
 }
 _PHOTOS = ("photo.png", "photo.jpg", "a.png", "b.jpg", "photos/one.png", "photos/sub/two.png")
@@ -179,6 +189,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for job, names in _RUNS.items():
         for name in names:
             shutil.copytree(folder / "multirun" / "SWEEP" / job, folder / name)
+    for name, sizes in _RESIDUAL.items():
+        options: dict[str, Any] = {"name": "residual_gn", **sizes}
+        save_run(folder / name, build_model(**options), options)
     (folder / "streams").mkdir()
     for name, run in {"streams/two.lic": "HIGH", "streams/one.lic": "LOW", "photo.lic": "RUN"}.items():
         codec = lic.load(folder / run)

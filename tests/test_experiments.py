@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from lic.models import build_model
+from lic.models import ResidualGN, build_model
 from lic.sweep.names import register_resolvers
+from lic.training.two_phase import TwoPhase
 
 CONF = Path(__file__).parents[1] / "conf"
 FILES = sorted(p for p in CONF.glob("experiment/*/*.yaml") if not p.name.startswith("_"))
@@ -25,7 +27,8 @@ def test_a_sweep_over_the_files_of_a_paper_finds_what_they_share(file: Path) -> 
     """``+experiment/PAPER=glob(…)`` makes the paper's folder the group of names without a slash."""
     paper, name = file.parent.name, file.stem
     by_glob, alone = _config(f"+experiment/{paper}={name}"), _config(f"experiment={paper}/{name}")
-    for key in ("model", "data", "trainer", "optimizer", "lambda", "distortion"):
+    assert by_glob.keys() == alone.keys()
+    for key in by_glob.keys() - {"variant"}:  # which names the command
         assert by_glob._get_node(key) == alone._get_node(key), key
 
 
@@ -60,6 +63,50 @@ def test_trainings_of_cai_2019(name: str) -> None:
         assert config.model.pixel_unshuffle == 2
         without = _config(f"experiment=cai2019/{name}", "model.pixel_unshuffle=1")
         assert without.model == {**config.model, "pixel_unshuffle": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "most_bpp"),
+    [
+        ("phase1", 2_367_111, 0.5),
+        ("phase2", 2_367_111, 0.5),
+        ("fig5_sizes", 2_367_111, 0.5),
+        ("fig5_r3", 18_052_877, 1.0),
+        ("fig9_importance", 2_514_823, 1.0),
+        ("fig9_no_importance", 2_302_454, 0.469),
+        ("fig10_channel_residual", 2_514_823, 1.0),
+        ("global_residual", 2_367_111, 0.5),
+        ("no_global_residual", 1_285_124, 0.5),
+        ("normalization", 2_367_111, 0.5),
+        ("postprocess", 2_963_210, 0.5),
+        ("figs6_8", 2_367_111, 0.5),
+    ],
+)
+def test_trainings_of_applsci_2020(name: str, parameters: int, most_bpp: float) -> None:
+    config = _config(f"experiment=applsci2020/{name}", "data.root=photos")
+    options: dict[str, Any] = dict(config.model)
+    del options["_target_"]
+    net = build_model(**options)
+    assert isinstance(net, ResidualGN) and sum(p.numel() for p in net.parameters()) == parameters
+    assert round((1 + len(net.residual)) * net.bottleneck / 256, 3) == most_bpp
+    assert config.data.train == ["clic/train", "flickr2k/Flickr2K_HR", "div2k/DIV2K_train_HR"]
+    assert (config.data.valid, config.data.patch_size) == ("clic/valid", 320)
+    assert config.optimizer.lr == (2e-5 if name == "postprocess" else 2e-4)
+    training = instantiate(config.training, _partial_=True)(net, {})
+    assert isinstance(training, TwoPhase), "its options fit each other"
+    starts = name in ("phase2", "fig5_sizes", "postprocess", "figs6_8")
+    assert (training.distortion_share == 0) == starts
+
+
+def test_all_trainings_of_applsci_2020_are_tested() -> None:
+    marks = test_trainings_of_applsci_2020.pytestmark  # type: ignore[attr-defined]
+    names = {name for name, *_ in marks[0].args[1]}
+    assert names == {file.stem for file in FILES if file.parent.name == "applsci2020"}
+
+
+def test_each_size_starts_from_its_own_first_phase() -> None:
+    config = _config("experiment=applsci2020/fig5_sizes", "model.width=128", "model.bottleneck=32")
+    assert config.start_from == "multirun/SIZES/model.width-128_model.bottleneck-32"
 
 
 def test_the_schedule_of_cheng_2019_is_that_of_the_papers() -> None:

@@ -18,7 +18,7 @@ RANKS: tuple[set[str], ...] = (
     {"layers", "entropy", "metrics", "bitstream"},
     {"models", "losses", "data"},
     {"codecs", "papers"},
-    {"store", "rate_control"},
+    {"store", "rate_control", "drawing"},
     {"evaluation", "entry"},
     {"report", "tracking", "runs"},
     {"training", "sweep", "cli"},

@@ -13,7 +13,7 @@ from filelock import SoftFileLock
 
 from lic.errors import UserError
 from lic.evaluation.evaluate import CLASSICAL, STREAMS
-from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS
+from lic.evaluation.result import PICTURES
 from lic.locking import HOLDER_FILE, WRITTEN, in_turn, only_writer
 from lic.store.checkpoint import CHECKPOINTS
 from lic.training.logs import METRICS_FILE
@@ -131,4 +131,4 @@ def test_other_links_stay(tmp_path: Path) -> None:
 
 
 def test_all_that_a_run_writes_is_looked_at() -> None:
-    assert {CHECKPOINTS, STREAMS, CLASSICAL, ORIGINALS, RECONSTRUCTIONS, METRICS_FILE} < set(WRITTEN)
+    assert {CHECKPOINTS, STREAMS, CLASSICAL, *PICTURES, METRICS_FILE} < set(WRITTEN)

@@ -35,12 +35,14 @@ import torch
 
 from checks.fuzz.forging import Target
 from checks.fuzz.models import Checkpoints, ModelFiles
+from checks.fuzz.payloads import BinaryPayloads
 from checks.fuzz.streams import LargeStreams, Streams
 from lic.errors import UserError
 from lic.models import MODELS
 
 TARGETS: dict[str, Callable[[], Target]] = {
     **{f"streams-{name}": partial(Streams, name) for name in MODELS},
+    "streams-binary": BinaryPayloads,
     "large-streams": partial(LargeStreams, "baseline"),
     **{f"model-files-{name}": partial(ModelFiles, name) for name in MODELS},
     "checkpoints": partial(Checkpoints, "hyperprior"),

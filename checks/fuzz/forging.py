@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 
 from lic.entropy import update_tables
-from lic.models import CompressionModel, build_model
+from lic.models import CompressionModel, ResidualGN, build_model
 from lic.store.description import Description
 from lic.store.objective import Objective
 
@@ -18,6 +18,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "scale_hyperprior": {"bottleneck": 4},
     "fastdic": {"bottleneck": 4},
     "slowdic": {"bottleneck": 4},
+    "residual_gn": {"bottleneck": 16},
 }
 
 
@@ -39,6 +40,9 @@ def net_and_description(name: str) -> tuple[CompressionModel, Description]:
     with torch.no_grad():
         for transform in (getattr(net, part) for part in ("g_a", "h_a") if hasattr(net, part)):
             list(transform.children())[-1].weight.mul_(40)
+        if isinstance(net, ResidualGN):  # most levels, not one
+            net.get_parameter("importance.4.weight").mul_(20)
+            net.get_parameter("importance.4.bias").fill_(2)
         if hasattr(net, "gaussian_conditional"):
             net.get_buffer("gaussian_conditional.scale_table").copy_(torch.linspace(0.11, 8, 64))
     update_tables(net)

@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 from lic import __version__, entry
 from lic.cli.coding import compress, decompress
 from lic.cli.compare import compare
-from lic.cli.inspect import complexity, export, info, report
+from lic.cli.inspect import complexity, export, info, inspect, report
 from lic.cli.rate_control import rate_control
 from lic.cli.training import PASS_ON, evaluate, train
 from lic.errors import UserError
@@ -37,6 +37,8 @@ EXAMPLES: dict[Callable[..., None], str] = {
         lic info photo.lic
         lic info streams/*.lic --json
         lic info RUN""",
+    inspect: """
+        lic inspect RUN photo.png -o inside.png""",
     export: """
         lic export RUN -o model.lic-model""",
     rate_control: """

@@ -164,10 +164,10 @@ def refuse_existing(outputs: Iterable[str], force: bool) -> None:
 def holds_results(folder: Path) -> bool:
     """Whether an evaluation left its streams or pictures in a folder."""
     from lic.evaluation.evaluate import STREAMS  # with torch, which a refusal need not wait for
-    from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE
+    from lic.evaluation.result import PICTURES, RESULT_FILE
 
     place = folder.resolve()
-    return place.name in (STREAMS, ORIGINALS, RECONSTRUCTIONS) and (place.parent / RESULT_FILE).exists()
+    return place.name in (STREAMS, *PICTURES) and (place.parent / RESULT_FILE).exists()
 
 
 def _is_many(source: str) -> bool:

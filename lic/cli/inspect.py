@@ -1,17 +1,18 @@
-"""`lic info`, `lic export`, `lic report` and `lic complexity`: streams, models and runs."""
+"""`lic info`, `lic inspect`, `lic export`, `lic report` and `lic complexity`: streams, models and runs."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lic.bitstream import MAGIC, Entry, describe
+from lic.bitstream import MAGIC, MAX_PIXELS, Entry, describe
 from lic.cli import batch
 from lic.cli.files import STANDARD, read, refuse_existing
-from lic.cli.options import Force, Json
+from lic.cli.options import Force, Json, MaxPixels, Tile
+from lic.codecs import TILE
 from lic.configuration import CONF
 from lic.entry import quoted
-from lic.errors import UserError
+from lic.errors import UserError, visible
 from lic.store import MODEL_SUFFIX
 
 _SHOWN = 8  # numbers of a list; a large photo has hundreds of payloads
@@ -54,6 +55,46 @@ def _words(value: Any) -> str:
         return f"{value:g}" if isinstance(value, float) else str(value)
     shown = ", ".join(map(str, value[:_SHOWN])) or "none"
     return shown if len(value) <= _SHOWN else f"{shown}, … ({len(value)} in all)"
+
+
+def inspect(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A run's folder, a checkpoint or a .lic-model file.")
+    ],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to code with it.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The PNG file to write. Default: NAME-inside.png of IMAGE, here."
+        ),
+    ] = None,
+    tile: Tile = TILE,
+    max_pixels: MaxPixels = MAX_PIXELS,
+    force: Force = False,
+) -> None:
+    """Draw how a model codes an image: where the bits go, and what its stages add.
+
+    Heat maps over the image, of an importance map or of the bits that each position of a latent takes. Of a
+    codec of several stages also the image and the residual after each, with PSNR and bits per pixel so far,
+    and how the residuals are distributed.
+    """
+    target = output or Path(f"{Path(image).stem}-inside.png")
+    if target.suffix.lower() != ".png":
+        raise UserError(f"{target} does not end in .png; other formats would add losses of their own.")
+    refuse_existing([str(target)], force)
+    from lic.data import read_image, write_png
+    from lic.drawing.inner import numbers, picture, range_of
+    from lic.store.load import load_codec
+
+    codec = load_codec(model, tile=tile, max_pixels=max_pixels)
+    pixels = read_image(image, managed=True)
+    inner = codec.encode(pixels).inner()
+    if inner is None:
+        raise UserError(f"{codec.info.curve} shows nothing of its inside; inspect a model of another family.")
+    write_png(target, picture(pixels, inner))
+    lines = [f"  {one.name}: {range_of(one)}" for one in inner.maps]
+    lines += [f"  {stage.name}: {numbers(stage, pixels)}" for stage in inner.stages]
+    typer.echo(visible("\n".join([f"{target}:", *lines])))
 
 
 def export(

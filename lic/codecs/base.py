@@ -5,7 +5,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from PIL.Image import Image
 from torch import Tensor
@@ -13,6 +13,9 @@ from torch import Tensor
 from lic.data.images import AnyImage, Pixels, to_batch, to_pil, to_pixels
 from lic.errors import UserError
 from lic.foreign import Plain
+
+if TYPE_CHECKING:  # all networks with it, which classical codecs and reports do without
+    from lic.models.inner import Inner
 
 AnyBytes = bytes | bytearray | memoryview
 
@@ -53,8 +56,9 @@ class Encoded:
     """A coded image: ``data`` is the whole file.
 
     ``reconstruct`` gives the image that the encoder expects its decoder to find, ``estimate_bits`` the
-    rate that the likelihoods promise (NaN where a codec has none). Both are computed when called, so that
-    the time of `FileCodec.encode` is the time of coding. ``analysis_s`` is the part of that time, in seconds,
+    rate that the likelihoods promise (NaN where a codec has none), ``inner`` what the codec shows of its
+    inside, if anything. They are computed when called, so that the time of `FileCodec.encode` is the time of
+    coding. ``analysis_s`` is the part of that time, in seconds,
     that g_a took, the image's conversion included; NaN where there is none.
     """
 
@@ -62,6 +66,7 @@ class Encoded:
     reconstruct: Callable[[], Pixels]
     estimate_bits: Callable[[], float]
     analysis_s: float = math.nan
+    inner: "Callable[[], Inner | None]" = lambda: None
 
 
 class FileCodec(ABC):

@@ -1,6 +1,7 @@
 """A trained network as a codec of files."""
 
 import hashlib
+from dataclasses import replace
 from functools import cached_property, singledispatch
 
 import numpy as np
@@ -14,6 +15,7 @@ from lic.entropy import tables
 from lic.errors import UserError
 from lic.metrics.complexity import macs_per_pixel
 from lic.models import Coded, CompressionModel
+from lic.models.inner import Inner
 
 
 class LearnedCodec(FileCodec):
@@ -101,11 +103,14 @@ class LearnedCodec(FileCodec):
             coded.options,
         )
         self.net.check(stream)  # a part that the network forgot is found now, not in the file
+        data = stream.pack()
+        around = 8 * (len(data) - sum(map(len, coded.payloads)))
         return Encoded(
-            stream.pack(),
+            data,
             reconstruct=lazily(lambda: _with_channels(coded.reconstruct(), channels)),
             estimate_bits=lazily(coded.estimate_bits),
             analysis_s=coded.analysis_s,
+            inner=lazily(lambda: _in_a_file(coded.inner(), channels, around)),
         )
 
     @torch.inference_mode()
@@ -138,6 +143,17 @@ def fingerprint(net: CompressionModel) -> bytes:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.digest()[:4]
+
+
+def _in_a_file(inner: Inner | None, channels: int, bits: int) -> Inner | None:
+    """Stages with the image's channels, and with the bits of a file around its payloads."""
+    if inner is None:
+        return None
+    stages = (
+        replace(stage, image=_with_channels(stage.image, channels), bits=stage.bits + bits)
+        for stage in inner.stages
+    )
+    return replace(inner, stages=tuple(stages))
 
 
 def _with_channels(image: Pixels, channels: int) -> Pixels:

@@ -11,18 +11,19 @@ import numpy as np
 import torch
 
 from lic.atomic import write_bytes
-from lic.codecs.base import FileCodec
+from lic.codecs.base import Encoded, FileCodec
 from lic.codecs.classical import classical_codecs
 from lic.console import track
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels
+from lic.drawing.inner import picture
 from lic.errors import UserError
-from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
+from lic.evaluation.result import INNER, ORIGINALS, PICTURES, RECONSTRUCTIONS, RESULT_FILE, Result, Row
 from lic.locking import refuse_links
 from lic.metrics.measures import measure_images
 
 STREAMS, CLASSICAL = "streams", "classical"
-_WRITTEN = (STREAMS, ORIGINALS, RECONSTRUCTIONS)
+_WRITTEN = (STREAMS, *PICTURES)
 
 
 class DecodingError(RuntimeError):
@@ -40,7 +41,8 @@ def evaluate(
     """Measure ``codec`` on ``images`` and leave the evidence in ``folder``.
 
     Writes ``streams/``, one complete file per image; for the images of the indexes ``pictures``,
-    ``originals/`` and ``reconstructions/``; last, ``test.json``.
+    ``originals/``, ``reconstructions/`` and, if the codec shows anything of its inside, ``inner/``; last,
+    ``test.json``.
 
     Args:
         codec: any codec of files.
@@ -58,11 +60,13 @@ def evaluate(
     title = f"{codec.info.curve}, {codec.info.setting}"
     for index, name in enumerate(track(images.names, title, disable=not progress)):
         image = images[index]
-        row, decoded = _measure(codec, image, name, folder / STREAMS / f"{name}{codec.suffix}")
+        encoded, row, decoded = _measure(codec, image, name, folder / STREAMS / f"{name}{codec.suffix}")
         rows.append(row)
         if index in pictures:
             write_png(folder / ORIGINALS / f"{name}.png", image)
             write_png(folder / RECONSTRUCTIONS / f"{name}.png", decoded)
+            if inner := encoded.inner():
+                write_png(folder / INNER / f"{name}.png", picture(image, inner))
     info = replace(codec.info, macs=codec.macs())
     result = Result(info, data, tuple(rows), torch.get_num_threads())
     result.save(folder / RESULT_FILE)
@@ -127,7 +131,7 @@ def some_pictures(count: int, wanted: int = 4) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, count - 1, min(wanted, count))})
 
 
-def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[Row, Pixels]:
+def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[Encoded, Row, Pixels]:
     height, width = image.shape[:2]
     start = time.perf_counter()
     encoded = codec.encode(image)
@@ -156,4 +160,4 @@ def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[Ro
         analysis_s=encoded.analysis_s,
         synthesis_s=math.nan if math.isnan(encoded.analysis_s) else synthesis_s,
     )
-    return row, decoded
+    return encoded, row, decoded

@@ -14,7 +14,7 @@ from lic.codecs.base import CodecInfo, FileCodec
 from lic.data import ImageSet
 from lic.errors import UserError
 from lic.evaluation.evaluate import STREAMS, check_colours, evaluate
-from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, RESULT_FILE, Result, Row
+from lic.evaluation.result import PICTURES, RESULT_FILE, Result, Row
 from lic.metrics.measures import Measure, all_measures, averages, measure_called
 from lic.rate_control.choice import budget, choose
 
@@ -112,7 +112,7 @@ def evaluate_mixture(
     for row, model in zip(mixture.result.rows, mixture.models, strict=True):
         place = _folder_of(folder, model)
         stream = Path(STREAMS, f"{row.file}{codecs[model].suffix}")
-        for file in (stream, *(Path(kind, f"{row.file}.png") for kind in (ORIGINALS, RECONSTRUCTIONS))):
+        for file in (stream, *(Path(kind, f"{row.file}.png") for kind in PICTURES)):
             if (place / file).exists():  # pictures are of some images only
                 write_bytes(folder / file, (place / file).read_bytes())
     mixture.result.save(folder / RESULT_FILE)

@@ -15,7 +15,9 @@ from lic.foreign import inside, is_plain_list, is_plain_table, read_json
 from lic.metrics.measures import all_measures
 
 __all__ = [
+    "INNER",
     "ORIGINALS",
+    "PICTURES",
     "RECONSTRUCTIONS",
     "RESULT_FILE",
     "CodecInfo",
@@ -26,7 +28,7 @@ __all__ = [
 ]
 
 RESULT_FILE = "test.json"
-ORIGINALS, RECONSTRUCTIONS = "originals", "reconstructions"
+PICTURES = ORIGINALS, RECONSTRUCTIONS, INNER = "originals", "reconstructions", "inner"
 """Folders of a run that hold ``<file>.png`` for a few of its rows."""
 _LONGEST_TEXT, _LONGEST_KEY, _LARGEST_NUMBER = 10_000, 100, 1e15
 

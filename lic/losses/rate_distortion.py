@@ -51,7 +51,7 @@ def check_distortion(name: str) -> str:
     return name
 
 
-def check_lambda(value: object) -> float:
+def check_lambda(value: object, usual: str = "the paper uses 5, 10 or 0.015") -> float:
     """λ as a positive finite number.
 
     Raises:
@@ -59,7 +59,7 @@ def check_lambda(value: object) -> float:
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
         return float(value)
-    raise UserError(f"lambda must be a positive number, not {value!r}; the paper uses 5, 10 or 0.015.")
+    raise UserError(f"lambda must be a positive number, not {value!r}; {usual}.")
 
 
 def lambda_warning(lmbda: float, distortion: str) -> str | None:

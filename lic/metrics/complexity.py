@@ -149,11 +149,18 @@ def _macs(layer: _Convolution | GDN, x: Tensor, y: Tensor) -> int:
 
 
 def _uncounted(net: nn.Module) -> list[LayerCost]:
-    """The rows of Table 8 that have parameters but no FLOPs."""
-    rows = {"GDN/IGDN": GDN, "factorized prior": EntropyBottleneck}
-    counts = {
-        name: sum(_parameters(m) for m in net.modules() if isinstance(m, kind)) for name, kind in rows.items()
+    """The rows that have parameters but no FLOPs; the first and the third are Table 8's."""
+    kinds: dict[str, Any] = {
+        "GDN/IGDN": GDN,
+        "normalization": nn.GroupNorm | nn.BatchNorm2d,
+        "factorized prior": EntropyBottleneck,
     }
+    counts = {
+        name: sum(_parameters(m) for m in net.modules() if isinstance(m, kind))
+        for name, kind in kinds.items()
+    }
+    layers = sum(_parameters(m) for m in net.modules() if isinstance(m, _Convolution))
+    counts["others"] = _parameters(net) - layers - sum(counts.values())
     return [LayerCost(name, "", 0, 0, 0, (0, 0), count, 0, 0) for name, count in counts.items() if count]
 
 

@@ -14,6 +14,7 @@ from lic.models.autoregressive import JointAutoregressive
 from lic.models.base import Coded, CompressionModel, Forward, Size
 from lic.models.factorized import Baseline
 from lic.models.hyperprior import Hyperprior
+from lic.models.residual import ResidualGN
 from lic.models.resnet3x3 import ResNet3x3Four, ResNet3x3Three
 from lic.models.subpixel import FastDIC, ScaleHyperprior
 from lic.models.transform import TransformCoding
@@ -26,6 +27,7 @@ MODELS: dict[str, type[CompressionModel]] = {
     "scale_hyperprior": ScaleHyperprior,
     "fastdic": FastDIC,
     "slowdic": JointAutoregressive,
+    "residual_gn": ResidualGN,
 }
 
 _GROUP = "lic.models"  # of entry points
@@ -113,6 +115,7 @@ __all__ = [
     "JointAutoregressive",
     "ResNet3x3Four",
     "ResNet3x3Three",
+    "ResidualGN",
     "ScaleHyperprior",
     "Size",
     "TransformCoding",

@@ -120,7 +120,7 @@ class JointAutoregressive(HyperpriorCodec):
         round(y - means) + means, would need the steps of coding.
         """
         y_hat = self.gaussian_conditional.quantize(y.float(), "noise" if self.training else "dequantize")
-        return y_hat, self.coded_bits(y, y_hat)
+        return y_hat, self.likelihoods(y, y_hat)
 
     def encode_rows(self, rows: slice, y: Tensor, z_hat: Tensor, y_hat: Tensor) -> bytes:
         """See `HyperpriorCodec.encode_rows`."""

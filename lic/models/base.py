@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lic.bitstream import Stream, StreamError
 from lic.data.images import Pixels
 from lic.errors import UserError
+from lic.models.inner import Inner
 
 Size = tuple[int, int]
 
@@ -30,11 +31,12 @@ class Coded:
     """A coded image: the parts of a stream, and what is known of them.
 
     ``reconstruct`` gives the image that the decoder will have, ``estimate_bits`` the rate that likelihoods
-    promise; both compute when they are called, so that the time of `CompressionModel.encode` is the time of
-    coding. ``latent_checksum``, two bytes as `lic.bitstream.checksum` makes them, is of what the decoder must
-    find to the last bit; empty where nothing must. ``method`` (None is the network's) and ``options`` are the
-    family's own. ``analysis_s`` are the seconds that the transform of the pixels took, their conversion
-    included; NaN where there is none.
+    promise, ``inner`` what people may see of the network's inside, if anything; they compute when they are
+    called, so that the time of `CompressionModel.encode` is the time of coding. ``latent_checksum``, two
+    bytes as `lic.bitstream.checksum` makes them, is of what the decoder must find to the last bit; empty
+    where nothing must. ``method`` (None is the network's) and ``options`` are the family's own.
+    ``analysis_s`` are the seconds that the transform of the pixels took, their conversion included; NaN where
+    there is none.
     """
 
     payloads: Sequence[bytes]
@@ -44,6 +46,7 @@ class Coded:
     latent_checksum: bytes = b""
     options: bytes = b""
     analysis_s: float = math.nan
+    inner: Callable[[], Inner | None] = lambda: None
 
 
 class CompressionModel(nn.Module, ABC):
@@ -127,6 +130,12 @@ def check_channels(name: str, channels: int) -> int:
     if type(channels) is not int or channels not in (1, 3):
         raise UserError(f"{name} must be 1 (gray) or 3 (colour), not {channels!r}.")
     return channels
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    """Refuse what is not among ``choices``."""
+    if value not in (known := tuple(choices)):
+        raise UserError(f"{name} must be {' or '.join(known)}, not {value!r}.")
 
 
 def check_flag(name: str, value: object) -> None:

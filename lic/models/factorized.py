@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from lic.entropy import EntropyBottleneck, total_bits
+from lic.entropy import EntropyBottleneck
 from lic.layers import GDN, conv, depth_to_space, space_to_depth, tconv
 from lic.models.base import Size, check_kernel_size, check_width
 from lic.models.transform import TransformCoding
@@ -26,7 +26,7 @@ class FactorizedPrior(TransformCoding):
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """See `TransformCoding.bottleneck`."""
         y_hat, p_y = self.entropy_bottleneck(y)
-        return y_hat, {"y": total_bits(p_y)}
+        return y_hat, {"y": p_y}
 
     def encode_latents(self, y: Tensor) -> tuple[list[bytes], Tensor]:
         """The payloads of y."""

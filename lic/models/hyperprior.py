@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from lic.entropy import EntropyBottleneck, GaussianConditional, IntegerNetwork, bands, total_bits
+from lic.entropy import EntropyBottleneck, GaussianConditional, IntegerNetwork, bands
 from lic.layers import GDN, conv, depth_to_space, space_to_depth, tconv
 from lic.models.base import Size, check_kernel_size, check_width
 from lic.models.transform import TransformCoding
@@ -49,8 +49,8 @@ class HyperpriorCodec(TransformCoding):
         """See `TransformCoding.bottleneck`."""
         return self._pass(y, y)
 
-    def coded_bits(self, y: Tensor, y_hat: Tensor) -> dict[str, Tensor]:
-        """See `TransformCoding.coded_bits`."""
+    def likelihoods(self, y: Tensor, y_hat: Tensor) -> dict[str, Tensor]:
+        """See `TransformCoding.likelihoods`."""
         return self._pass(y, y_hat)[1]
 
     def encode_latents(self, y: Tensor) -> tuple[list[bytes], Tensor]:
@@ -75,7 +75,7 @@ class HyperpriorCodec(TransformCoding):
         z_hat, p_z = self.entropy_bottleneck(self.hyper_analysis(y))
         means, scales = self.predict(z_hat, context)
         y_hat, p_y = self.gaussian_conditional(y, means=means, scales=scales)
-        return y_hat, {"y": total_bits(p_y), "z": total_bits(p_z)}
+        return y_hat, {"y": p_y, "z": p_z}
 
 
 class ContextFreeHyperprior(HyperpriorCodec):

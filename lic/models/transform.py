@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from lic.bitstream import Stream, StreamError, checksum
 from lic.data.images import Pixels, to_batch, to_float, to_image
+from lic.entropy import total_bits
 from lic.layers import crop, pad, padded_size
 from lic.models.base import Coded, CompressionModel, Forward, Size, check_block, check_channels
+from lic.models.inner import HeatMap, Inner
 from lic.models.tiling import Tile, margin, scaled, tiles
 
 
@@ -57,10 +59,10 @@ class TransformCoding(CompressionModel):
 
     @abstractmethod
     def bottleneck(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Noisy (training) or rounded (evaluation) ``y_hat``, and each latent's bits [N]."""
+        """Noisy (training) or rounded (evaluation) ``y_hat``, and each latent's likelihoods, of its shape."""
 
-    def coded_bits(self, y: Tensor, y_hat: Tensor) -> dict[str, Tensor]:
-        """Each latent's bits [N] that the likelihoods promise for y, when it is coded as ``y_hat``."""
+    def likelihoods(self, y: Tensor, y_hat: Tensor) -> dict[str, Tensor]:
+        """Each latent's likelihoods [N, C, h, w] for y, when it is coded as ``y_hat``."""
         return self.bottleneck(y)[1]
 
     @abstractmethod
@@ -79,9 +81,9 @@ class TransformCoding(CompressionModel):
     def forward(self, x: Tensor) -> Forward:
         """See `CompressionModel.forward`."""
         y = self.g_a(pad(x, self.downsampling))
-        y_hat, bits = self.bottleneck(y)
+        y_hat, likelihoods = self.bottleneck(y)
         x_hat = self.g_s(y_hat)
-        return Forward(crop(x_hat, (x.shape[-2], x.shape[-1])), bits)
+        return Forward(crop(x_hat, (x.shape[-2], x.shape[-1])), _bits(likelihoods))
 
     def encode(self, image: Pixels, tile: int) -> Coded:
         """See `CompressionModel.encode`."""
@@ -94,7 +96,8 @@ class TransformCoding(CompressionModel):
         return Coded(
             payloads,
             reconstruct=lambda: self.synthesize(y_hat, size, tile),
-            estimate_bits=lambda: _sum(self.coded_bits(y, y_hat)),
+            estimate_bits=lambda: _sum(_bits(self.likelihoods(y, y_hat))),
+            inner=lambda: Inner(tuple(self._bits_spent(y, y_hat, size))),
             latent_checksum=checksum(y_hat.numpy().data),
             analysis_s=analysis_s,
         )
@@ -149,6 +152,13 @@ class TransformCoding(CompressionModel):
             place[:] = to_image(x_hat)[: place.shape[0], : place.shape[1]]
         return image
 
+    def _bits_spent(self, y: Tensor, y_hat: Tensor, size: Size) -> Iterator[HeatMap]:
+        """At each position of each latent, all of its channels together."""
+        height = padded_size(size, self.downsampling)[0]
+        for name, p in self.likelihoods(y, y_hat).items():
+            bits = -p[0].log2().sum(0).double().numpy()
+            yield HeatMap(f"bits of {name}", "bits at a position", bits, height // p.shape[2], bits.max())
+
     def _latents_of(self, size: Size) -> Size:
         """The (height, width) of the y of an image."""
         height, width = padded_size(size, self.downsampling)
@@ -163,6 +173,11 @@ class TransformCoding(CompressionModel):
         """Of g_a and g_s, in latents."""
         analysis = margin(self.g_a, self.image_channels, self.stride)
         return analysis, margin(self.g_s, self.latent_channels, 1)
+
+
+def _bits(likelihoods: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those of each latent, [N]."""
+    return {name: total_bits(p) for name, p in likelihoods.items()}
 
 
 def _sum(bits: dict[str, Tensor]) -> float:

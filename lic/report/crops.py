@@ -1,7 +1,6 @@
 """One picture for a page: a crop of an image, as several codecs leave it, side by side.
 
-Made as reports are, of the files that evaluations left. Text is drawn in Pillow's own font, so that the
-picture is the same on every machine; that font has no Greek.
+Made as reports are, of the files that evaluations left.
 """
 
 import re
@@ -11,20 +10,14 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
-from lic.data import Pixels, read_image, to_pil
+from lic.data import Pixels, read_image
+from lic.drawing import panels
+from lic.drawing.panels import SIDE, Panel
 from lic.errors import UserError
 from lic.evaluation.points import Point, number, quality
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, CodecInfo, Row, kept_picture
 from lic.metrics.measures import all_measures
-
-SIDE = 256
-"""Pixels of a default crop, and about those of an enlarged one."""
-_FONT_SIZE, _LINE, _GAP = 14, 18, 12
-_SPELT = str.maketrans({"λ": "lambda", "−": "-", "–": "-", "∞": "inf", "×": "x"})
-
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -127,8 +120,8 @@ def picture(shown: Sequence[Kept], crop: Crop | None = None) -> Pixels:
         raise UserError(f"The reconstructions of {name} have other sizes than it; evaluate the codecs again.")
     pixels = [crop.of(image) for image in images]
     heads = ["Original", *(kept.codec.curve for kept in shown)]
-    tails = [(name, str(crop), "numbers: whole image"), *map(_numbers, shown)]
-    return _draw(pixels, heads, tails)
+    notes = [(name, str(crop), "numbers: whole image"), *map(_numbers, shown)]
+    return panels.row([Panel(*parts) for parts in zip(pixels, heads, notes, strict=True)])
 
 
 def _find(points: Sequence[Point], image: str | None) -> list[Kept]:
@@ -180,44 +173,3 @@ def _numbers(kept: Kept) -> tuple[str, ...]:
         quality(kept.row, measure) for measure in all_measures().values() if measure.caption
     )
     return kept.codec.setting, f"{number(kept.row.bpp, 4)} bpp", qualities
-
-
-def _draw(pixels: Sequence[Pixels], heads: Sequence[str], tails: Sequence[tuple[str, ...]]) -> Pixels:
-    """A row of images, below each its head and its tail, each text in as many lines as it takes."""
-    height, width = pixels[0].shape[:2]
-    zoom = max(1, round(SIDE / max(height, width)))
-    height, width = height * zoom, width * zoom
-    column = max(width, SIDE)
-    font = ImageFont.load_default(_FONT_SIZE)
-    head_lines = [_lines(head, font, column) for head in heads]
-    tail_lines = [[line for text in tail for line in _lines(text, font, column)] for tail in tails]
-    tail_start = max(map(len, head_lines))
-    lines = tail_start + max(map(len, tail_lines))
-    size = (_GAP + len(pixels) * (column + _GAP), height + lines * _LINE + 3 * _GAP)
-    page = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(page)
-    for index, (crop, head, tail) in enumerate(zip(pixels, head_lines, tail_lines, strict=True)):
-        left = _GAP + index * (column + _GAP)
-        page.paste(to_pil(crop).resize((width, height), Image.Resampling.NEAREST), (left, _GAP))
-        top = height + 2 * _GAP
-        for line, text in [*enumerate(head), *enumerate(tail, tail_start)]:
-            draw.text((left, top + line * _LINE), text, fill="black", font=font)
-    return np.asarray(page)
-
-
-def _lines(text: str, font: _Font, width: int) -> list[str]:
-    """A text, as far as the font has it, in lines of at most ``width`` pixels; words that fit stay whole."""
-    missing = bytes(font.getmask("\uffff"))
-    spelt = text.translate(_SPELT)
-    drawable = "".join("?" if bytes(font.getmask(letter)) == missing else letter for letter in spelt)
-    lines = [""]
-    for word in drawable.split():
-        if lines[-1] and font.getlength(f"{lines[-1]} {word}") <= width:
-            lines[-1] += " "
-        elif lines[-1]:
-            lines.append("")
-        for letter in word:
-            if font.getlength(lines[-1] + letter) > width:
-                lines.append("")
-            lines[-1] += letter
-    return lines

@@ -32,7 +32,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Scene:
-    """One test image, of larger ones than `crops.SIDE` the middle; the first picture is the original.
+    """One test image, of larger ones than `panels.SIDE` the middle; the first picture is the original.
 
     ``width`` and ``height`` are those of the pictures. ``left_out`` reconstructions did not fit the page.
     """

@@ -5,6 +5,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import jinja2
 import plotly.offline
 
 from lic.atomic import write_text
+from lic.drawing.panels import SIDE
 from lic.evaluation.points import (
     ANCHOR,
     BDRate,
@@ -28,9 +30,9 @@ from lic.evaluation.points import (
 )
 from lic.metrics.measures import Measure, all_measures, averages, axes
 from lic.papers import Paper, paper_of
-from lic.report.crops import SIDE
 from lic.report.figures import colours, rd_figure
 from lic.report.gallery import Scene, gallery
+from lic.report.insides import Inside, insides
 from lic.report.speed import speed_of
 
 MAX_NAMES, MAX_NAME = 4, 20
@@ -55,6 +57,7 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
     all_curves = curves(points)
     drawn = [axis for axis in axes() if any(math.isfinite(point.mean[axis.name]) for point in points)]
     scenes = gallery(all_curves)
+    inner, inner_found = insides(all_curves)
     learned = [curve for curve in all_curves if curve.learned]
     printed = list(dict.fromkeys(paper for curve in learned if (paper := _timed_by(curve))))
     content = {
@@ -96,6 +99,8 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
         side=SIDE,
         shown=sum(len(scene.pictures) - 1 for scene in scenes),
         left_out=sum(scene.left_out for scene in scenes),
+        insides=[_inside(inside) for inside in inner],
+        insides_left_out=inner_found - len(inner),
         content=content,
         plotly=_base64(zlib.compress(plotly.offline.get_plotlyjs().encode(), 9)),
     )
@@ -182,11 +187,19 @@ def _scene(scene: Scene) -> dict[str, Any]:
             "key": picture.key,
             "label": picture.label,
             "caption": picture.caption,
-            "src": "data:image/webp;base64," + _base64(picture.webp),
+            "src": _source(picture.webp),
         }
         for picture in scene.pictures
     ]
     return {"name": scene.name, "width": scene.width, "height": scene.height, "pictures": pictures}
+
+
+def _inside(inside: Inside) -> dict[str, Any]:
+    return {**asdict(inside), "src": _source(inside.webp)}
+
+
+def _source(webp: bytes) -> str:
+    return "data:image/webp;base64," + _base64(webp)
 
 
 def _cells(point: Point, start: Path) -> list[str]:

@@ -173,3 +173,14 @@ def check_number(name: str, value: object, *, may_be_zero: bool = False) -> floa
     if not good or value < 0 or (value == 0 and not may_be_zero):  # type: ignore[operator]
         raise UserError(f"{name} must be a positive number, not {value!r}.")
     return float(value)  # type: ignore[arg-type]
+
+
+def check_share(name: str, value: object) -> float:
+    """``value`` as a share of the steps, 0…1.
+
+    Raises:
+        UserError: anything else; it names the option.
+    """
+    if (share := check_number(name, value, may_be_zero=True)) > 1:
+        raise UserError(f"{name} must be a share of the steps from 0 to 1, not {value}.")
+    return share

@@ -115,7 +115,7 @@ def test_devices_and_pipes_are_never_replaced() -> None:
         jobs(["a.png"], "x.lic", force=True)
 
 
-@pytest.mark.parametrize("place", ["streams", "originals", "reconstructions"])
+@pytest.mark.parametrize("place", ["streams", "originals", "reconstructions", "inner"])
 def test_the_files_of_an_evaluation_are_never_replaced(place: str) -> None:
     for file in (f"run/{place}/a.lic", f"run/{place}/b.lic"):
         Path(file).parent.mkdir(parents=True, exist_ok=True)

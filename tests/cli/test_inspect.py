@@ -1,14 +1,20 @@
-"""`lic info`, `complexity` and `report`, and how the command itself behaves."""
+"""`lic info`, `inspect`, `complexity` and `report`, and how the command itself behaves."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import lic as library
 from lic.cli import EXAMPLES, app, batch
+from lic.codecs.classical import PillowCodec
+from lic.data import read_image
+from lic.models import build_model, tiling
+
+from ..saved import save_run
 
 Lic = Callable[..., tuple[int, str, str]]
 
@@ -55,6 +61,77 @@ def test_an_exported_model_is_a_model(lic: Lic, tmp_path: Path) -> None:
     assert (tmp_path / "a.lic").read_bytes() == (tmp_path / "b.lic").read_bytes()
     assert "--force" in lic("export", "run", "-o", "model.lic-model")[2]
     assert lic("export", "run", "-o", "model.lic-model", "--force")[0] == 0
+
+
+@pytest.fixture
+def residual(tmp_path: Path) -> str:
+    """The folder of a run of a codec of binary latents with two stages."""
+    options: dict[str, Any] = {"name": "residual_gn", "width": 8, "bottleneck": 16}
+    save_run(tmp_path / "residual", build_model(**options).eval(), options)
+    return "residual"
+
+
+@pytest.mark.usefixtures("photo")
+def test_the_inside_of_a_codec_of_stages(lic: Lic, tmp_path: Path, residual: str) -> None:
+    code, out, _ = lic("inspect", residual, "photo.png")
+    lines = out.splitlines()
+    assert code == 0 and lines[0] == "photo-inside.png:" and "groups of bits kept" in lines[1]
+    lic("compress", "photo.png", "photo.lic", "-m", residual)
+    bpp = 8 * (tmp_path / "photo.lic").stat().st_size / 3500
+    assert lines[2].startswith("  x_hat_0: ") and lines[3].endswith(f"dB PSNR, {bpp:.4f} bpp so far")
+    page, photo = read_image(tmp_path / "photo-inside.png"), read_image(tmp_path / "photo.png")
+    assert np.array_equal(page[12:212:4, 12:292:4], photo)  # enlarged four times
+    assert page.shape[1] == 3 * (384 + 12) + 12
+    assert "--force" in lic("inspect", residual, "photo.png")[2]
+    assert lic("inspect", residual, "photo.png", "-f")[0] == 0
+
+
+@pytest.mark.usefixtures("models", "photo")
+def test_the_inside_of_a_codec_with_likelihoods(lic: Lic, tmp_path: Path) -> None:
+    code, out, _ = lic("inspect", "run", "photo.png", "-o", "maps.png")
+    assert code == 0 and "bits of y: " in out and "bits of z: " in out and "x_hat" not in out
+    assert read_image(tmp_path / "maps.png").shape[1] == 3 * (4 * 70 + 12) + 12
+
+
+@pytest.mark.usefixtures("models", "photo")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "absent.png"], "absent.png does not exist"),
+        (["run", "run"], "run cannot be read as an image"),
+        (["absent", "photo.png"], "absent does not exist"),
+        (["photo.png", "photo.png"], "photo.png is not a readable checkpoint"),
+        (["run", "photo.png", "-o", "x.jpg"], "x.jpg does not end in .png"),
+        (["run", "photo.png", "--max-pixels", "3000"], "The image has 70x50 pixels"),
+        (["run", "photo.png", "--tile", "2"], "A tile must have at least 16 pixels"),
+        (["jpeg", "photo.png"], "jpeg does not exist"),
+    ],
+)
+def test_what_cannot_be_inspected(lic: Lic, tmp_path: Path, arguments: list[str], words: str) -> None:
+    before = set(tmp_path.iterdir())
+    code, _, err = lic("inspect", *arguments)
+    assert code == 2 and err.startswith("Error: ") and err.count("\n") == 1 and words in err, err
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.usefixtures("photo")
+def test_an_image_that_cannot_be_coded_whole(
+    lic: Lic, tmp_path: Path, residual: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiling, "WHOLE", 3000)
+    code, _, err = lic("inspect", residual, "photo.png", "--tile", "16")
+    assert code == 2 and "give --tile 80" in err and not (tmp_path / "photo-inside.png").exists()
+    assert lic("inspect", residual, "photo.png", "--tile", "80")[0] == 0
+
+
+@pytest.mark.usefixtures("models", "photo")
+def test_a_codec_that_shows_nothing(lic: Lic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lic.store.load.codec_of", lambda *_, **__: PillowCodec("jpeg", 50))
+    code, _, err = lic("inspect", "run", "photo.png")
+    assert code == 2 and err == (
+        "Error: JPEG shows nothing of its inside; inspect a model of another family.\n"
+    )
+    assert not (tmp_path / "photo-inside.png").exists()
 
 
 @pytest.mark.parametrize(

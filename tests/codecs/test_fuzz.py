@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checks.fuzz.forging import net_and_description
 from lic.bitstream import Stream, checksum, describe
 from lic.bitstream.container import MAGIC, VERSION
 from lic.codecs.learned import LearnedCodec
@@ -33,6 +34,8 @@ def codecs(make_net: Any) -> list[LearnedCodec]:
         net = make_net(**options)
         info = Description(options, rd(0.01)).info(net)
         made.append(LearnedCodec(net, info, max_pixels=2**16))
+    residual, description = net_and_description("residual_gn")
+    made.append(LearnedCodec(residual, description.info(residual), max_pixels=2**16))
     return made
 
 
@@ -52,7 +55,7 @@ def _sealed(body: bytes) -> bytes:
 
 
 @few
-@given(st.integers(0, 2), st.binary(max_size=64), st.booleans())
+@given(st.integers(0, 3), st.binary(max_size=64), st.booleans())
 def test_any_bytes(codecs: list[LearnedCodec], which: int, tail: bytes, named: bool) -> None:
     codec = codecs[which]
     _ask(codec, tail)
@@ -61,7 +64,7 @@ def test_any_bytes(codecs: list[LearnedCodec], which: int, tail: bytes, named: b
 
 @few
 @given(
-    st.integers(0, 2),
+    st.integers(0, 3),
     SIDES,
     SIDES,
     st.just(b"") | st.binary(max_size=2).map(checksum),
@@ -79,7 +82,7 @@ def test_any_payloads_for_any_size(
 
 
 @few
-@given(st.integers(0, 2), st.integers(0, 10_000), st.integers(0, 10_000), st.binary(max_size=8))
+@given(st.integers(0, 3), st.integers(0, 10_000), st.integers(0, 10_000), st.binary(max_size=8))
 def test_a_changed_stream(
     codecs: list[LearnedCodec], which: int, place: int, length: int, new: bytes
 ) -> None:
@@ -108,7 +111,15 @@ def test_ten_gigapixels_are_refused_before_the_network_is_asked(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "target", ["streams-hyperprior", "streams-fastdic", "model-files-baseline", "checkpoints"]
+    "target",
+    [
+        "streams-hyperprior",
+        "streams-fastdic",
+        "streams-residual_gn",
+        "model-files-baseline",
+        "model-files-residual_gn",
+        "checkpoints",
+    ],
 )
 def test_the_attacker_finds_no_fault(target: str, run_python: Any) -> None:
     counts = ("--streams", "1000", "--models", "100")

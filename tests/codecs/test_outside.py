@@ -151,7 +151,7 @@ def test_a_network_of_gray_images(gray: Gray, tile: int) -> None:
 
 
 def test_latents_without_a_known_rate_promise_none(gray: Gray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gray, "coded_bits", lambda y, y_hat: {})
+    monkeypatch.setattr(gray, "likelihoods", lambda y, y_hat: {})
     assert math.isnan(codec_of(gray, INFO).encode(image(9, 9, 1)).estimate_bits())
 
 

@@ -14,6 +14,7 @@ from lic.codecs.classical import PillowCodec
 from lic.codecs.learned import LearnedCodec
 from lic.data import ImageFolder, Pixels, read_image, write_png
 from lic.data.sources import ImageSet
+from lic.drawing.inner import picture
 from lic.errors import UserError
 from lic.evaluation.evaluate import (
     DecodingError,
@@ -25,6 +26,7 @@ from lic.evaluation.evaluate import (
 from lic.evaluation.result import RESULT_FILE, Result
 from lic.metrics.complexity import macs_per_pixel
 from lic.models import CompressionModel
+from lic.models.inner import HeatMap, Inner
 
 
 class Raw(FileCodec):
@@ -72,6 +74,20 @@ def test_rows_count_the_bytes_of_the_files(images: ImageSet, tmp_path: Path) -> 
     assert not (tmp_path / "run" / "originals" / "a.png").exists()
     for kind in ("originals", "reconstructions"):
         assert np.array_equal(read_image(tmp_path / "run" / kind / "b.png"), images[1])
+
+
+def test_what_a_codec_shows_of_its_inside_is_kept(images: ImageSet, tmp_path: Path) -> None:
+    inner = Inner((HeatMap("map", "bits", np.ones((2, 2)), 16, 1.0),))
+
+    class Open(Raw):
+        def encode(self, image: Pixels) -> Encoded:
+            return replace(super().encode(image), inner=lambda: inner)
+
+    evaluate(Open((20, 30)), images, tmp_path / "open", "noise", pictures=[1])
+    evaluate(Raw((20, 30)), images, tmp_path / "closed", "noise", pictures=[1])
+    (kept,) = (tmp_path / "open" / "inner").iterdir()
+    assert kept.name == "b.png" and np.array_equal(read_image(kept), picture(images[1], inner))
+    assert not (tmp_path / "closed" / "inner").exists()
 
 
 def test_a_decoder_that_finds_another_image_is_a_fault(images: ImageSet, tmp_path: Path) -> None:

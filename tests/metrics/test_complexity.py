@@ -50,6 +50,25 @@ def test_table_9(network: str, published: Any) -> None:
     assert is_as_printed(sum(c.macs for c in costs), macs)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "slowdic", "width": 8, "bottleneck": 8},
+        {"name": "residual_gn", "width": 8, "bottleneck": 8},
+        {"name": "residual_gn", "width": 8, "bottleneck": 8, "normalization": "batch", "residuals": 0},
+        {"name": "residual_gn", "width": 8, "bottleneck": 8, "normalization": "gdn", "postprocess": True},
+    ],
+)
+def test_the_rows_have_all_parameters(options: dict[str, Any]) -> None:
+    net = build_model(**options)
+    costs = layer_costs(net)
+    assert sum(c.parameters for c in costs) == sum(p.numel() for p in net.parameters())
+    extra = {c.name: c.parameters for c in costs if not c.kind}
+    if options.get("normalization", "group") != "gdn" and options["name"] == "residual_gn":
+        stages = 1 + options.get("residuals", 1)
+        assert extra == {"normalization": stages * 8 * 4 * 8, "others": stages * 8}
+
+
 def test_the_subpixel_totals_mix_two_rules() -> None:
     for row, one_rule in {"SubPixel": "2.43e10", "Bottleneck192": "2.49e10"}.items():
         assert is_as_printed(sum(c.consistent_flops for c in costs_of(row)), one_rule)

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from lic.entropy import total_bits
 from lic.errors import UserError
 from lic.models import TransformCoding, autoregressive, build_model, describe_model
 from lic.models.autoregressive import JointAutoregressive
@@ -65,9 +67,24 @@ def test_payloads_are_as_long_as_the_likelihoods_promise(
             monkeypatch.setattr(place, name, partial(_with_wide_scales, split))
     y = net.g_a(torch.rand(1, 3, 256, 256))
     payloads, y_hat = net.encode_latents(y)
-    promised = sum(bits.item() for bits in net.coded_bits(y, y_hat).values())
+    promised = sum(total_bits(p).item() for p in net.likelihoods(y, y_hat).values())
     flush = 64 * len(payloads)  # the coder's last state
     assert promised < 8 * sum(map(len, payloads)) < 1.02 * promised + flush
+
+
+@torch.no_grad()
+def test_the_heat_maps_hold_the_bits_of_the_estimate(net: TransformCoding) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (70, 130, 3), np.uint8)
+    coded = net.encode(image, 640)
+    inner = coded.inner()
+    assert inner and not inner.stages
+    assert sum(one.values.sum() for one in inner.maps) == pytest.approx(coded.estimate_bits(), rel=1e-5)
+    y = net.analyze(image, 640)
+    assert inner.maps[0].name == "bits of y" and inner.maps[0].values.shape == y.shape[2:]
+    for one in inner.maps:
+        assert one.highest == one.values.max() and one.values.min() >= 0
+        height, width = (side * one.stride for side in one.values.shape)
+        assert height >= 70 and width >= 130 and max(height - 70, width - 130) < net.downsampling
 
 
 def _with_wide_scales(

@@ -1,0 +1,13 @@
+from numpy import uint8
+from numpy.typing import NDArray
+
+_Array = NDArray[uint8]
+
+def encode_levels(levels: _Array, height: int, width: int, steps: int) -> bytes: ...
+def decode_levels(payload: bytes, height: int, width: int, steps: int) -> bytes: ...
+def encode_bits(
+    bits: _Array, levels: _Array, channels: int, height: int, width: int, steps: int
+) -> bytes: ...
+def decode_bits(
+    payload: bytes, levels: _Array, channels: int, height: int, width: int, steps: int
+) -> bytes: ...

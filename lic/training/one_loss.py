@@ -1,0 +1,142 @@
+"""A training that makes one mean over images smaller, with one optimizer."""
+
+import math
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from lic.data import to_float, to_uint8
+from lic.data.loading import Batch
+from lic.entropy import own_noise
+from lic.metrics.quality import psnr
+from lic.models import CompressionModel, Forward
+from lic.training.base import Training, check_number
+
+
+class OneLoss(Training):
+    """Steps and logged values. A `Batch` for training, uint8 [1, C, H, W] for validation.
+
+    The noise of a patch depends on (seed, batch, place in the batch of all processes) alone: a resumed run
+    continues to the same weights, and two processes train as one does with twice the batch.
+
+    Args:
+        net: the network.
+        config: see `Training`.
+        seed: of the noise.
+        clip_norm: the largest norm of the gradient of the optimizer's first group; 0 does not clip.
+        validated: which of `costs` are logged in validation, beside the PSNR.
+
+    Raises:
+        UserError: an impossible norm.
+    """
+
+    net: CompressionModel
+
+    def __init__(
+        self,
+        net: CompressionModel,
+        config: dict[str, Any],
+        *,
+        seed: int,
+        clip_norm: float,
+        validated: Sequence[str],
+    ):
+        super().__init__(net, config)
+        self.seed = int(seed)
+        self.clip_norm = check_number("optimizer.clip_norm", clip_norm, may_be_zero=True)
+        self.validation_means = nn.ModuleDict(
+            {name: MeanMetric(nan_strategy="disable") for name in (*validated, "psnr")}
+        )
+        self._clock, self._images = 0.0, 0
+
+    @abstractmethod
+    def costs(self, out: Any, x: Tensor) -> dict[str, Tensor]:
+        """Values of each image [N] by the names in the logs; the first is what is made smaller.
+
+        Args:
+            out: the net's pass, its x_hat in float32.
+            x: the images, [N, C, H, W] in 0…1.
+        """
+
+    def auxiliary_loss(self) -> Tensor | None:
+        """What is made smaller beside it, of the net alone, if there is such a thing."""
+        return None
+
+    def rehearse(self, batch: Batch) -> None:
+        """See `Training.rehearse`."""
+        self.loss(batch)[0].backward()
+        self.zero_grad()
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """A batch's loss, and the means that are logged."""
+        x = to_float(batch.patches)
+        items = range(self.global_rank * len(x), (self.global_rank + 1) * len(x))
+        with own_noise((self.seed, batch.number), items, x.device):
+            out = self._reconstruct(x)
+        with torch.autocast(x.device.type, enabled=False):
+            (_, cost), *others = self.costs(out, x).items()
+            auxiliary = self.auxiliary_loss()
+            loss = cost.mean()
+            logged = {"loss": loss, **{name: value.mean() for name, value in others}}
+            if auxiliary is not None:
+                loss, logged["aux_loss"] = loss + auxiliary, auxiliary
+            return loss, {name: value.detach() for name, value in logged.items()}
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """The loss of one batch."""
+        loss, logged = self.loss(batch)
+        self.guard(loss, "loss")
+        self.log_dict({f"train/{name}": value for name, value in logged.items()})
+        self.log("loss", logged["loss"], prog_bar=True, logger=False)
+        return loss
+
+    def configure_gradient_clipping(
+        self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any
+    ) -> None:
+        """Clip the gradient of the first group, never the others'."""
+        net = optimizer.param_groups[0]["params"]
+        self.guard(nn.utils.clip_grad_norm_(net, self.clip_norm or math.inf), "gradient")
+
+    def on_train_start(self) -> None:
+        """Start the clock of images/s."""
+        self._clock, self._images = time.perf_counter(), 0
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
+        """Log speed and learning rate."""
+        super().on_train_batch_end(outputs, batch, batch_index)
+        self._images += len(batch.patches) * self.trainer.world_size
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            now = time.perf_counter()
+            self.log("train/images_per_s", self._images / (now - self._clock))
+            self._clock, self._images = now, 0
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def validation_step(self, batch: Tensor, batch_index: int) -> None:
+        """Estimate one whole image's costs; the rate counts its original pixels."""
+        x = to_float(batch)
+        out = self._reconstruct(x)
+        with torch.autocast(x.device.type, enabled=False):
+            costs = self.costs(out, x)
+        costs["psnr"] = psnr(to_uint8(out.x_hat), batch)
+        for name, metric in self.validation_means.items():
+            metric.update(costs[name])  # type: ignore[operator]
+            self.log(f"val/{name}", metric, on_epoch=True, prog_bar=name in ("bpp", "psnr"))  # type: ignore[arg-type]
+
+    def on_validation_start(self) -> None:
+        """Stop the clock of images/s."""
+        self._clock -= time.perf_counter()
+
+    def on_validation_end(self) -> None:
+        """Start it again."""
+        self._clock += time.perf_counter()
+
+    def _reconstruct(self, x: Tensor) -> Forward:
+        """The net's pass over images or patches of any size."""
+        out: Forward = self.net(x)
+        return replace(out, x_hat=out.x_hat.float())
