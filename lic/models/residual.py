@@ -221,9 +221,11 @@ class ResidualGN(CompressionModel):
         x = pad(to_float(to_batch(image)), STRIDE)
         y = self.main.g_a(x - 0.5)
         kept = self.mask(y)[1]
-        codes = [self.main.code(y, kept)]
+        codes, previous, x_hat = [self.main.code(y, kept)], self.main, torch.tensor(0.5)
         for stage in self._residual:
-            codes.append(stage.code(stage.g_a(x - self._image(codes)), kept))
+            x_hat = x_hat + previous.decode(codes[-1])
+            codes.append(stage.code(stage.g_a(x - x_hat), kept))
+            previous = stage
         if not all(q.isfinite().all() for q in codes):
             raise UserError(
                 "The network's codes are not finite: its training diverged. Use an earlier checkpoint, or "
