@@ -148,6 +148,8 @@ class Result:
         """
         try:
             content = read_json(path.parent, path.name)
+            if unknown := sorted(content["codec"].keys() - {field.name for field in fields(CodecInfo)}):
+                raise ValueError(f"another version of lic wrote it: its codec has {unknown[0]:.99}")
             rows = [Row.parse(row) for row in content["rows"]]
             codec = CodecInfo(**{"moving": ["lambda"]} | content["codec"])  # older files do not say it
             result = cls(codec, content["data"], tuple(rows), content.get("threads"))

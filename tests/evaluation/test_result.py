@@ -250,3 +250,12 @@ def test_the_least_of_a_measure_that_has_none_is_kept(
     (tmp_path / "test.json").write_text(json.dumps(forged))
     with pytest.raises(UserError, match="psnr is out of range"):
         Result.load(tmp_path / "test.json")
+
+
+def test_results_of_another_version_are_told(tmp_path: Path) -> None:
+    Result(CODEC, "photos", (ROW,)).save(tmp_path / "test.json")
+    other = json.loads((tmp_path / "test.json").read_text())
+    other["codec"]["upsample"] = "tconv"
+    (tmp_path / "test.json").write_text(json.dumps(other))
+    with pytest.raises(UserError, match="another version of lic wrote it: its codec has upsample"):
+        Result.load(tmp_path / "test.json")
