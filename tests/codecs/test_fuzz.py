@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checks.fuzz.forging import net_and_description
 from lic.bitstream import Stream, checksum, describe
 from lic.bitstream.container import MAGIC, VERSION
 from lic.codecs.learned import LearnedCodec
 from lic.errors import UserError
+from lic.models import build_model
 from lic.store.description import Description
 
 from ..objectives import rd
@@ -23,6 +24,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "hyperprior": {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 4},
     "fastdic": {"name": "fastdic", "width": 4, "bottleneck": 4},
 }
+RESIDUAL: dict[str, Any] = {"name": "residual_gn", "width": 8, "bottleneck": 16}
 SIDES = st.integers(1, 80) | st.sampled_from([1023, 2**15, 2**20])
 few = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
@@ -34,8 +36,9 @@ def codecs(make_net: Any) -> list[LearnedCodec]:
         net = make_net(**options)
         info = Description(options, rd(0.01)).info(net)
         made.append(LearnedCodec(net, info, max_pixels=2**16))
-    residual, description = net_and_description("residual_gn")
-    made.append(LearnedCodec(residual, description.info(residual), max_pixels=2**16))
+    torch.manual_seed(0)
+    residual = build_model(**RESIDUAL)
+    made.append(LearnedCodec(residual, Description(RESIDUAL, rd(0.01)).info(residual), max_pixels=2**16))
     return made
 
 
