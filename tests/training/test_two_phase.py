@@ -157,3 +157,10 @@ def test_other_networks_are_refused() -> None:
 def test_a_lambda_far_away_is_told(make: Any, caplog: pytest.LogCaptureFixture) -> None:
     make(lmbda=5.0)
     assert "weighs the rate" in caplog.text
+
+
+def test_a_second_phase_without_a_first_is_told(make: Any, caplog: pytest.LogCaptureFixture) -> None:
+    make()
+    assert not caplog.text
+    make(distortion_share=0)
+    assert "start_from names no run" in caplog.text
