@@ -86,7 +86,9 @@ class TwoPhase(OneLoss):
         if self.lmbda and (warning := lambda_warning(self.lmbda)):
             _log.warning(warning)
         if self.distortion_share == 0 and not config.get("start_from"):
-            _log.warning("The rate is charged from the first step of random weights: start_from names no run.")
+            _log.warning(
+                "The rate is charged from the first step, of random weights: start_from names no run."
+            )
 
     @property
     def objective(self) -> Objective:
