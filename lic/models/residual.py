@@ -276,29 +276,23 @@ class ResidualGN(CompressionModel):
 
     def _stages(self, codes: Sequence[Tensor], payloads: Sequence[bytes], size: Size) -> Iterator[Stage]:
         """What the first payloads give, those of one autoencoder more each time; the last is decoded."""
-        maps = len(payloads) - len(codes)
-        for k, x_hat in enumerate(self._images(codes)):
+        maps, images = len(payloads) - len(codes), list(self._images(codes))
+        for k, x_hat in enumerate(images):
             spent = 8 * sum(map(len, payloads[: maps + k + 1]))
             yield Stage(f"x_hat_{k}", self._cropped(x_hat, size), spent)
         if self.post:
-            yield Stage("post-processed", self._pixels(codes, size), spent)
-
-    def _image(self, codes: Sequence[Tensor]) -> Tensor:
-        """x_hat of the stages whose bits are given, the post-processing left out."""
-        *_, x_hat = self._images(codes)
-        return x_hat
+            yield Stage("post-processed", self._cropped(self._polished(images[-1], images[0]), size), spent)
 
     def _images(self, codes: Sequence[Tensor]) -> Iterator[Tensor]:
-        """x_hat after each of them."""
+        """x_hat after each of the stages, before the post-processing."""
         yield (x_hat := self.main.decode(codes[0]) + 0.5)
-        for stage, q in zip(self._residual, codes[1:], strict=False):
+        for stage, q in zip(self._residual, codes[1:], strict=True):
             yield (x_hat := x_hat + stage.decode(q))
 
     def _pixels(self, codes: Sequence[Tensor], size: Size) -> Pixels:
         """What the decoder gives for bits."""
-        x_hat = self._image(codes)
-        if self.post:
-            x_hat = self._polished(x_hat, self._image(codes[:1]))
+        images = list(self._images(codes))
+        x_hat = self._polished(images[-1], images[0]) if self.post else images[-1]
         return self._cropped(x_hat, size)
 
     @staticmethod
