@@ -7,9 +7,6 @@ channel, and the levels of one more such field. A decision is a bit that the map
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 from itertools import pairwise
 
 import lic  # noqa: F401 - makes torchvision importable
@@ -18,6 +15,7 @@ import lic  # noqa: F401 - makes torchvision importable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from timing import median
 from torch import Tensor
 
 from lic.entropy import bits, raw_bits, slow_bits
@@ -48,8 +46,8 @@ def report(correlation: float, channels: int, size: tuple[int, int], steps: int)
     assert slow_bits.encode_bits(*slow) == payload
     back = bits.decode_bits(payload, levels, channels, steps)
     assert torch.equal(back, raw_bits.decode_bits(packed, levels, channels, steps))
-    encoding = median(lambda: bits.encode_bits(flags, levels, steps))
-    decoding = median(lambda: bits.decode_bits(payload, levels, channels, steps))
+    encoding = median(lambda: bits.encode_bits(flags, levels, steps), 15)
+    decoding = median(lambda: bits.decode_bits(payload, levels, channels, steps), 15)
     decisions = int(levels.sum()) * channels // steps
     ratio = median(lambda: slow_bits.encode_bits(*slow), 1) / encoding
     saved = len(payload) / len(packed) - 1
@@ -75,16 +73,6 @@ def autoregressive(noise: NDArray[np.float64], correlation: float) -> NDArray[np
         for before, row in pairwise(rows):
             row[:] = correlation * before + (1 - correlation**2) ** 0.5 * row
     return noise
-
-
-def median(run: Callable[[], object], times: int = 15) -> float:
-    """Seconds of the median of some runs."""
-    seconds = []
-    for _ in range(times):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
 
 
 if __name__ == "__main__":

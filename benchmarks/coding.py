@@ -9,12 +9,9 @@ entropy coding take, and how the range coder compares to CompressAI's own method
 import argparse
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import lic  # makes torchvision importable
@@ -22,6 +19,7 @@ import lic  # makes torchvision importable
 # isort: split
 import torch
 from compressai.entropy_models import GaussianConditional
+from timing import median
 
 from lic import allocator
 from lic.codecs import TILE
@@ -100,17 +98,6 @@ def inside(model: Path, image: Path, compress: float, decompress: float) -> None
     )
     print(f"GaussianConditional against CompressAI's, indexes included, the same {len(payload):,} bytes:")
     print(f"  compress x{ratios[0]:.1f}, decompress x{ratios[1]:.1f}  ({y.numel():,} symbols)")
-
-
-def median(run: Callable[[], object], times: int = 5) -> float:
-    """Seconds of the median of some runs after a first one."""
-    run()
-    seconds = []
-    for _ in range(times):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
 
 
 if __name__ == "__main__":
