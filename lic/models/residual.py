@@ -20,6 +20,7 @@ from lic.errors import UserError
 from lic.layers import conv, crop, pad, padded_size
 from lic.layers.binarizer import QUANTIZERS
 from lic.layers.importance import importance_mask, levels_of, mask_of
+from lic.layers.mirrored import start_mirrored
 from lic.layers.normalized import NORMALIZATIONS, Normalization, ResDwBlock, ResUpBlock
 from lic.models.base import Coded, CompressionModel, Forward, Size, check_channels, check_choice, check_flag
 from lic.models.inner import HeatMap, Inner, Stage
@@ -52,15 +53,16 @@ class Autoencoder(nn.Module):
         x ──▶ │ g_a ├───▶──┤ to_code ├──▶───┤ Q ├──▶────┤ g_s ├──▶ x_hat
               └─────┘      └─────────┘      └───┘       └─────┘
 
-    m = ``width``, n = ``bottleneck``. g_s begins at zero, that is with a gray image and with no correction of
-    it: the first steps are not lost on the errors of random layers.
+    m = ``width``, n = ``bottleneck``. All but g_s's last layer begins near a linear map (`lic.layers.mirrored`)
+    with codes so large that most bits are certain, so that what is drawn in training is near what is coded in
+    use. The last layer begins at zero, with a gray image and no correction of it.
     """
 
     def __init__(self, channels: int, width: int, bottleneck: int, quantizer: str, norm: Normalization):
         super().__init__()
         c, m, n = channels, width, bottleneck
         self.g_a = nn.Sequential(
-            ResDwBlock(c, m, norm),
+            ResDwBlock(c, m, norm, from_pairs=False),
             ResDwBlock(m, m, norm),
             ResDwBlock(m, m, norm),
             ResDwBlock(m, m, norm),
@@ -79,6 +81,8 @@ class Autoencoder(nn.Module):
             ResUpBlock(m, norm),
             _from_zero(conv(m, c, 3)),
         )
+        start_mirrored(cast(nn.Conv2d, self.to_code[0]), to_pairs=False, gain=4.0)
+        start_mirrored(cast(nn.Conv2d, self.g_s[0]), from_pairs=False)
 
     def code(self, y: Tensor, kept: Tensor) -> Tensor:
         """The bits of y = g_a(x), -1 and 1, and 0 where none is kept: [N, n, h, w]."""
