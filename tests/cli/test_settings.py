@@ -42,6 +42,22 @@ def test_the_command_line_takes_a_setting(lic: Lic, tmp_path: Path) -> None:
     assert json.loads(out)[0]["model"] == "run jpeg-60", "settings are candidates for a target"
 
 
+def test_the_inside_at_a_setting(lic: Lic, tmp_path: Path) -> None:
+    write_png(tmp_path / "photo.png", image(60, 90))
+    save_half(tmp_path / "run")
+    rates = {}
+    for options in (["--setting", "jpeg-30"], ["--setting", "jpeg-60"], []):
+        lic("compress", "photo.png", "photo.lic", "-m", "run", "--force", *options)
+        bpp = 8 * (tmp_path / "photo.lic").stat().st_size / 5400
+        code, out, err = lic("inspect", "run", "photo.png", "--force", *options)
+        assert code == 0 and f"dB PSNR, {bpp:.4f} bpp so far" in out, err
+        rates[" ".join(options)] = bpp
+    assert rates["--setting jpeg-30"] < rates["--setting jpeg-60"] == rates[""], "without one, its own"
+    code, _, err = lic("inspect", "run", "photo.png", "-o", "x.png", "--setting", "jpeg-50")
+    assert (code, err) == (2, "Error: run has no setting 'jpeg-50'; give one of jpeg-30, jpeg-60, jpeg-90.\n")
+    assert not (tmp_path / "x.png").exists()
+
+
 def test_rate_control_chooses_among_settings(lic: Lic, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_png(tmp_path / "photos" / f"{name}.png", image(60, 90))
