@@ -1,7 +1,8 @@
-"""Initial values with which leaky rectifiers cancel out (Balduzzi et al. 2017, "The Shattered Gradients Problem").
+"""Initial values with which leaky rectifiers cancel out.
 
-Channels begin as pairs v, −v, of which lrelu(v) − lrelu(−v) = (1 + slope)·v is linear: nothing of the input is
-lost on the way through a deep network, and the first steps need not find it again.
+Channels begin as pairs v, −v, of which lrelu(v) − lrelu(−v) = (1 + slope)·v is linear: nothing of the input
+is lost on the way through a deep network, and the first steps need not find it again (Balduzzi et al. 2017,
+"The Shattered Gradients Problem").
 """
 
 import torch

@@ -19,7 +19,7 @@ Normalization = Callable[[int, bool], nn.Module]
 
 
 class GroupNorm(nn.GroupNorm):
-    """Without channels-last where that is slow: in torch 2.13's backward pass in bfloat16, 17 times on a CPU."""
+    """Not channels-last where that is slow: in torch 2.13's backward pass in bfloat16, 17 times on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> the same shape."""

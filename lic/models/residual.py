@@ -53,9 +53,9 @@ class Autoencoder(nn.Module):
         x ──▶ │ g_a ├───▶──┤ to_code ├──▶───┤ Q ├──▶────┤ g_s ├──▶ x_hat
               └─────┘      └─────────┘      └───┘       └─────┘
 
-    m = ``width``, n = ``bottleneck``. All but g_s's last layer begins near a linear map (`lic.layers.mirrored`)
-    with codes so large that most bits are certain, so that what is drawn in training is near what is coded in
-    use. The last layer begins at zero, with a gray image and no correction of it.
+    m = ``width``, n = ``bottleneck``. All but g_s's last layer begins near a linear map
+    (`lic.layers.mirrored`), with codes so large that most bits are certain: what is drawn in training is then
+    near what is coded in use. The last layer begins at zero, with a gray image and no correction of it.
     """
 
     def __init__(self, channels: int, width: int, bottleneck: int, quantizer: str, norm: Normalization):

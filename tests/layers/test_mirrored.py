@@ -54,7 +54,7 @@ def test_blocks_begin_near_sampling_and_repetition() -> None:
     x = torch.randn(1, 3, 8, 8)
     with torch.no_grad():
         for block in (down, up):
-            block.body[-1].weight.zero_()
+            block.get_parameter("body.4.weight").zero_()
         assert torch.allclose(pairs(down.shortcut, x), 1.01 * down.shortcut(x)[:, :4], atol=1e-6)
         y = up(down(x))
         assert torch.allclose(y, y[:, :, ::2, ::2].repeat_interleave(2, 2).repeat_interleave(2, 3), atol=1e-6)
