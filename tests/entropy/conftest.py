@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lic.entropy import EntropyBottleneck, GaussianConditional, bits, raw_bits, slow_bits
+from lic.entropy import EntropyBottleneck, GaussianConditional, adaptive_bits, bits, raw_bits, slow_bits
 
 
 class Net(nn.Module):
@@ -41,11 +41,11 @@ def compiled() -> ModuleType:
     return pytest.importorskip("lic.entropy._bits", reason="lic was installed without a compiler")
 
 
-@pytest.fixture(params=["compiled", "slow", "raw"])
+@pytest.fixture(params=["compiled", "slow", "raw", "shorter"])
 def coder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Each way of coding binary latents, as families call it."""
-    if request.param == "raw":
-        return raw_bits
+    """Each way of coding binary latents; families take the last."""
+    if request.param in ("raw", "shorter"):
+        return raw_bits if request.param == "raw" else bits
     inner = request.getfixturevalue("compiled") if request.param == "compiled" else slow_bits
-    monkeypatch.setattr(bits, "_coder", inner)
-    return bits
+    monkeypatch.setattr(adaptive_bits, "_coder", inner)
+    return adaptive_bits

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lic.entropy import bits, raw_bits, slow_bits
+from lic.entropy import adaptive_bits, bits, raw_bits, slow_bits
 
 from .latents import Latents, kept, random_latents, there_and_back
 
@@ -40,12 +40,12 @@ def test_levels_and_kept_bits_come_back(coder: ModuleType, shape: tuple[int, int
 def test_what_is_all_alike_costs_little(coder: ModuleType, flag: bool, level: int) -> None:
     flags, levels = torch.full((64, 20, 30), flag), torch.full((20, 30), level)
     payloads = there_and_back(coder, (flags, levels, 8))
-    if coder is bits:
-        assert len(payloads[0]) < 30 and len(payloads[1]) < 100
-    else:
+    if coder is raw_bits:
         assert (len(payloads[0]), len(payloads[1])) == (600 * 4 // 8, 600 * 64 * level // 64)
+    else:
+        assert len(payloads[0]) < 30 and len(payloads[1]) < 100
     if level == 0:
-        assert payloads[1] == bytes(coder is bits)  # a map that keeps nothing
+        assert payloads[1] == bytes(coder is adaptive_bits)  # a map that keeps nothing
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 8, 255])
@@ -68,8 +68,8 @@ def test_the_slow_coder_writes_the_same_bytes(
     for latents in (random_latents(*shape, 5), random_latents(*shape, 6, 0.01), _smooth()):
         payloads = []
         for coder in (compiled, slow_bits):
-            monkeypatch.setattr(bits, "_coder", coder)
-            payloads.append(there_and_back(bits, latents))
+            monkeypatch.setattr(adaptive_bits, "_coder", coder)
+            payloads.append(there_and_back(adaptive_bits, latents))
         assert payloads[0] == payloads[1]
 
 
@@ -85,9 +85,9 @@ def test_payloads_of_every_machine_are_these(coder: ModuleType) -> None:
 
 
 GOLDEN = {
-    "bits": (
-        "a458ddacae834b4d4baca47d",
-        "dc1f561df58187e2dc09eb0718c83e0e16955fe8ec",
+    **dict.fromkeys(
+        ("adaptive_bits", "bits"),
+        ("a458ddacae834b4d4baca47d", "dc1f561df58187e2dc09eb0718c83e0e16955fe8ec"),
     ),
     "raw_bits": (
         "05380a69c05381c05380b80a7014e029c0",
@@ -134,13 +134,10 @@ def _decided_levels(levels: Tensor, steps: int) -> Iterator[tuple[object, bool]]
 @pytest.mark.parametrize(
     "latents", [_smooth(), _smooth(8, 3, 5), random_latents(32, 20, 20, 8)], ids=["large", "small", "random"]
 )
-def test_the_rate_is_that_of_the_model(coder: ModuleType, latents: Latents) -> None:
+def test_the_rate_is_that_of_the_model(latents: Latents) -> None:
     """A payload has the ideal length of an adaptive model in real numbers, written here a second time."""
     _, levels, steps = latents
-    payloads = there_and_back(coder, latents)
-    if coder is raw_bits:
-        assert 8 * len(payloads[1]) - 8 < int(kept(*latents).sum()) <= 8 * len(payloads[1])
-        return
+    payloads = there_and_back(adaptive_bits, latents)
     for payload, decisions in zip(
         payloads, (_decided_levels(levels, steps), _decided_bits(*latents)), strict=True
     ):
@@ -169,8 +166,20 @@ def _documented(decisions: Iterator[tuple[object, bool]]) -> bytes:
 @pytest.mark.parametrize("latents", [_smooth(), random_latents(64, 12, 9, 8), random_latents(6, 1, 5, 3)])
 def test_payloads_are_those_of_the_document(latents: Latents) -> None:
     _, levels, steps = latents
-    assert bits.encode_levels(levels, steps) == _documented(_decided_levels(levels, steps))
-    assert bits.encode_bits(*latents) == _documented(_decided_bits(*latents))
+    assert adaptive_bits.encode_levels(levels, steps) == _documented(_decided_levels(levels, steps))
+    assert adaptive_bits.encode_bits(*latents) == _documented(_decided_bits(*latents))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("ones", [0.5, 0.02])
+def test_the_shorter_payload_is_kept(shape: tuple[int, int, int, int], ones: float) -> None:
+    latents = random_latents(*shape, ones=ones)
+    both = [there_and_back(coder, latents) for coder in (raw_bits, adaptive_bits)]
+    assert there_and_back(bits, latents) == tuple(min(pair, key=len) for pair in zip(*both, strict=True))
+    assert [len(payload) for payload in both[0]] == [
+        raw_bits.size_of_levels(shape[1], shape[2], shape[3]),
+        raw_bits.size_of_bits(latents[1], len(latents[0]), latents[2]),
+    ]
 
 
 def test_neighbours_are_worth_their_contexts() -> None:
@@ -187,5 +196,5 @@ def test_without_the_extension_the_slow_coder_is_in_use(
 ) -> None:
     monkeypatch.delattr("lic.entropy._bits", raising=False)
     monkeypatch.setitem(sys.modules, "lic.entropy._bits", None)
-    assert runpy.run_path(str(bits.__file__))["_coder"] is slow_bits
+    assert runpy.run_path(str(adaptive_bits.__file__))["_coder"] is slow_bits
     assert "The compiled coder of bits is missing" in caplog.text

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lic.bitstream import StreamError
-from lic.entropy import bits, raw_bits
+from lic.entropy import adaptive_bits, bits, raw_bits
 
 from .latents import random_latents, there_and_back
 
@@ -51,7 +51,7 @@ def test_no_payload_but_the_encoders_is_accepted(coder: ModuleType, request: pyt
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=40), st.integers(1, 6), st.integers(1, 6), st.sampled_from([1, 3, 8]))
 def test_any_payload_gives_latents_or_a_stream_error(payload: bytes, h: int, w: int, steps: int) -> None:
-    for coder in (bits, raw_bits):
+    for coder in (bits, adaptive_bits, raw_bits):
         try:
             levels = coder.decode_levels(payload, h, w, steps)
             assert levels.max() <= steps and coder.encode_levels(levels, steps) == payload
