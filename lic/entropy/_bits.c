@@ -13,7 +13,7 @@
 
 #define PRECISION 16 /* bits of a chance that an interval is divided by; a context keeps 32 */
 #define PATIENCE 124 /* decisions that a context counts; then the oldest begin to fade */
-#define RECALL 16    /* decisions that still count when the next channel begins */
+#define RECALL 4     /* decisions that still count when the next channel begins */
 #define MOST_STEPS 255
 #define LAST ((uint64_t)1 << 56) /* the value of a payload's last byte; no interval is smaller */
 

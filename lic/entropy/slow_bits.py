@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 _PRECISION = 16  # bits of a chance that an interval is divided by; a context keeps 32
 _PATIENCE = 124  # decisions that a context counts; then the oldest begin to fade
-_RECALL = 16  # decisions that still count when the next channel begins
+_RECALL = 4  # decisions that still count when the next channel begins
 _LAST = 1 << 56  # the value of a payload's last byte; no interval is smaller
 
 _Array = NDArray[np.uint8]

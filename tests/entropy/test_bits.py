@@ -102,7 +102,7 @@ def _costs(decisions: Iterator[tuple[object, bool]]) -> float:
     total = 0.0
     for context, one in decisions:
         if context is None:
-            chances = {key: (p, min(seen, 16)) for key, (p, seen) in chances.items()}
+            chances = {key: (p, min(seen, 4)) for key, (p, seen) in chances.items()}
             continue
         p, seen = chances.get(context, (0.5, 0))
         total -= log2(p if one else 1 - p)
@@ -151,7 +151,7 @@ def _documented(decisions: Iterator[tuple[object, bool]]) -> bytes:
     contexts: dict[object, tuple[int, int]] = {}
     for context, one in decisions:
         if context is None:
-            contexts = {key: (chance, min(seen, 16)) for key, (chance, seen) in contexts.items()}
+            contexts = {key: (chance, min(seen, 4)) for key, (chance, seen) in contexts.items()}
             continue
         chance, seen = contexts.get(context, (2**31, 0))
         part, rate = (width >> 16) * (chance >> 16 | 1), 65536 // (seen + 4)
