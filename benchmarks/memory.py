@@ -3,8 +3,8 @@
 python benchmarks/memory.py [--size WIDTHxHEIGHT] [--tiles 512,1024] [--model NAME [OPTION=NUMBER …]]
 
 Every measurement is a process of its own: its peak is that of the whole process, interpreter and libraries
-included. Both sides are a scale hyperprior (N, M = 128, 192) with random weights; with ``--model``, lic's side
-alone is another network.
+included. Both sides are a scale hyperprior (N, M = 128, 192) with random weights; with ``--model``, lic's
+alone is measured, with another network.
 """
 
 import argparse
