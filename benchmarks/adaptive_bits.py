@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from timing import median
 from torch import Tensor
 
-from lic.entropy import bits, raw_bits, slow_bits
+from lic.entropy import adaptive_bits, raw_bits, slow_bits
 
 CORRELATIONS = (0.0, 0.3, 0.6, 0.9)
 
@@ -41,17 +41,22 @@ def main() -> None:
 def report(correlation: float, channels: int, size: tuple[int, int], steps: int) -> None:
     """Print a line, after making sure that all ways of coding agree."""
     flags, levels = latents(correlation, channels, size, steps)
-    payload, packed = bits.encode_bits(flags, levels, steps), raw_bits.encode_bits(flags, levels, steps)
+    payload, packed = (
+        adaptive_bits.encode_bits(flags, levels, steps),
+        raw_bits.encode_bits(flags, levels, steps),
+    )
     slow = flags.numpy(), levels.numpy(), channels, *size, steps
     assert slow_bits.encode_bits(*slow) == payload
-    back = bits.decode_bits(payload, levels, channels, steps)
+    back = adaptive_bits.decode_bits(payload, levels, channels, steps)
     assert torch.equal(back, raw_bits.decode_bits(packed, levels, channels, steps))
-    encoding = median(lambda: bits.encode_bits(flags, levels, steps), 15)
-    decoding = median(lambda: bits.decode_bits(payload, levels, channels, steps), 15)
+    encoding = median(lambda: adaptive_bits.encode_bits(flags, levels, steps), 15)
+    decoding = median(lambda: adaptive_bits.decode_bits(payload, levels, channels, steps), 15)
     decisions = int(levels.sum()) * channels // steps
     ratio = median(lambda: slow_bits.encode_bits(*slow), 1) / encoding
     saved = len(payload) / len(packed) - 1
-    level_saved = len(bits.encode_levels(levels, steps)) / len(raw_bits.encode_levels(levels, steps)) - 1
+    level_saved = (
+        len(adaptive_bits.encode_levels(levels, steps)) / len(raw_bits.encode_levels(levels, steps)) - 1
+    )
     speeds = (f"{decisions / seconds / 1e6:.1f}" for seconds in (encoding, decoding))
     values = (f"{decisions:,}", *speeds, f"x{ratio:.0f}", f"{saved:+.1%}", f"{level_saved:+.1%}")
     print(f"{correlation:<12}" + "".join(f"{value:>12}" for value in values))

@@ -1,4 +1,4 @@
-"""Signals to whole commands; what a training saves is tested in tests/training/test_checkpoints.py."""
+"""Signals to whole commands; what a training saves is tested in tests/training/test_signals.py."""
 
 import os
 import shlex

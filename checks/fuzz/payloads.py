@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from checks.fuzz.forging import mutate
-from lic.entropy import bits, raw_bits
+from lic.entropy import adaptive_bits, bits, raw_bits
 
-CODERS = (bits, raw_bits)
+CODERS = (bits, adaptive_bits, raw_bits)
 SHAPES = ((1, 1, 1, 1), (8, 5, 7, 8), (64, 16, 24, 8), (3, 1, 40, 3), (510, 2, 2, 255))  # n, h, w, steps
 
 
 class BinaryPayloads:
-    """Decodes forged payloads with both coders; what they accept must be what they would write.
+    """Decodes forged payloads with all coders; what they accept must be what they would write.
 
     The first bytes of an input choose the shape, the coder, and levels or bits.
     """

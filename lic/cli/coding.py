@@ -14,7 +14,7 @@ import lic
 from lic.bitstream import MAX_PIXELS, Stream
 from lic.cli import batch
 from lic.cli.files import IMAGE, STANDARD, STREAM, Job, plan, read, writing
-from lic.cli.options import Force, Jobs, Json, MaxPixels, Models, Tile
+from lic.cli.options import Force, Jobs, Json, MaxPixels, Models, Setting, Tile, at_setting
 from lic.codecs import TILE
 from lic.errors import UserError
 
@@ -37,10 +37,7 @@ def compress(
     ],
     target: Target,
     model: Models,
-    setting: Annotated[
-        str | None,
-        typer.Option(help="Of a model that has several settings, the one to code with."),
-    ] = None,
+    setting: Setting = None,
     target_bpp: Annotated[
         float | None,
         typer.Option(min=0, help="Of several models, take the best that stays within these bits per pixel."),
@@ -151,14 +148,8 @@ def _candidates(
     models: list[str], codecs: "list[FileCodec]", setting: str | None, choose: bool
 ) -> "dict[FileCodec, str]":
     """The codecs to code with: the given models, at the one setting or, to choose among, at all of theirs."""
-    if setting is not None:
-        for model, codec in zip(models, codecs, strict=True):
-            if setting not in codec.settings:
-                known = list(codec.settings)
-                advice = f"give one of {', '.join(known)}" if len(known) > 1 else "leave --setting out"
-                raise UserError(f"{model} has no setting {setting!r}; {advice}.")
-        codecs = [codec.settings[setting] for codec in codecs]
-    elif choose:
+    codecs = [at_setting(setting, model, codec) for model, codec in zip(models, codecs, strict=True)]
+    if choose and setting is None:
         from lic.codecs.base import each_setting
 
         if len(several := each_setting(models, codecs)) > 1:

@@ -8,7 +8,7 @@ import typer
 from lic.bitstream import MAGIC, MAX_PIXELS, Entry, describe
 from lic.cli import batch
 from lic.cli.files import STANDARD, read, refuse_existing
-from lic.cli.options import Force, Json, MaxPixels, Tile
+from lic.cli.options import Force, Json, MaxPixels, Setting, Tile, at_setting
 from lic.codecs import TILE
 from lic.configuration import CONF
 from lic.entry import quoted
@@ -68,6 +68,7 @@ def inspect(
             "--output", "-o", help="The PNG file to write. Default: NAME-inside.png of IMAGE, here."
         ),
     ] = None,
+    setting: Setting = None,
     tile: Tile = TILE,
     max_pixels: MaxPixels = MAX_PIXELS,
     force: Force = False,
@@ -86,7 +87,7 @@ def inspect(
     from lic.drawing.inner import numbers, picture, range_of
     from lic.store.load import load_codec
 
-    codec = load_codec(model, tile=tile, max_pixels=max_pixels)
+    codec = at_setting(setting, model, load_codec(model, tile=tile, max_pixels=max_pixels))
     pixels = read_image(image, managed=True)
     inner = codec.encode(pixels).inner()
     if inner is None:

@@ -1,13 +1,11 @@
-"""Image files in, image files out. The only place that scales pixels.
+"""Image files in, image files out. The only place that scales pixels, but for depths that are not 8 bits.
 
 Everywhere else an image is gray (C = 1) or RGB (C = 3), and either uint8 (``[H, W, C]`` arrays,
 ``[N, C, H, W]`` tensors, 0…255) or float32 (tensors, 0…1); no other range or channel order exists.
 """
 
-import io
 import logging
 import os
-import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +14,12 @@ from typing import IO, Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from lic.atomic import replacing
+from lic.data.image_depths import check_range, sample_bits, to_8_bits
+from lic.data.profiles import to_srgb
 from lic.errors import UserError
 
 Pixels = NDArray[np.uint8]
@@ -27,13 +27,9 @@ Channels = Literal[1, 3]
 ImageFile = str | os.PathLike[str] | IO[bytes]
 AnyImage = Image.Image | NDArray[Any] | Tensor
 
-_SIGNED = 2  # a TIFF's SampleFormat
-
 _log = logging.getLogger(__name__)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 _UNNAMED = "The image"
-_COLOURS = np.stack(np.meshgrid(*3 * [np.arange(0, 256, 15)]), -1).reshape(18, -1, 3).astype(np.uint8)
-_ROUNDING = 2  # levels by which two descriptions of sRGB may differ
 _KINDS = {**dict.fromkeys(("1", "L", "LA", "I", "I;16", "I;16L", "I;16B", "I;16N"), "L"), "CMYK": "CMYK"}
 _STRIP = 2**20  # pixels to convert at a time
 
@@ -66,7 +62,7 @@ def read_image(file: ImageFile, *, managed: bool = False) -> Pixels:
     with _reading(name), Image.open(file) as image:
         if (frames := getattr(image, "n_frames", 1)) > 1:
             _log.warning("%s: only the first of %d frames is read.", name, frames)
-        bits, kind = _bits(image, name), _kind(image)
+        bits, kind = sample_bits(image, name), _kind(image)
         ImageOps.exif_transpose(image, in_place=True)
         return _pixels(image, bits, kind, name, managed)
 
@@ -93,7 +89,7 @@ def to_pixels(image: AnyImage) -> Pixels:
     """
     if isinstance(image, Image.Image) and image.width and image.height:
         with _reading(_UNNAMED):
-            bits, kind = _bits(image, _UNNAMED), _kind(image)
+            bits, kind = sample_bits(image, _UNNAMED), _kind(image)
             image.load()
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
             upright = ImageOps.exif_transpose(image) if turned else image  # which copies in any case
@@ -141,10 +137,10 @@ def _reading(name: str) -> Iterator[None]:
 
 def _pixels(image: Image.Image, bits: int, kind: str, name: str, managed: bool) -> Pixels:
     """Strip by strip: whatever the conversion, a large image needs its own memory and the result's."""
-    _check_range(image, bits, kind, name)
+    check_range(image, bits, kind, name)
     profile = image.info.get("icc_profile") if managed else None
-    to_srgb = _to_srgb(profile, kind, name) if profile else None
-    if kind == "CMYK" and not to_srgb:
+    transform = to_srgb(profile, kind, name) if profile else None
+    if kind == "CMYK" and not transform:
         _log.warning("%s: CMYK is converted to RGB without its colour profile.", name)
     if image.has_transparency_data:
         _log.warning("%s: transparency is composited on white.", name)
@@ -152,7 +148,7 @@ def _pixels(image: Image.Image, bits: int, kind: str, name: str, managed: bool) 
     rows = max(1, _STRIP // image.width)
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(top + rows, image.height)))
-        strip = _plain(_strip_to_8_bits(strip, bits), kind, to_srgb)
+        strip = _plain(to_8_bits(strip, bits), kind, transform)
         pixels[top : top + rows] = np.asarray(strip).reshape(strip.height, strip.width, -1)
     return pixels
 
@@ -165,90 +161,19 @@ def _kind(image: Image.Image) -> str:
     return _KINDS.get(image.mode, "RGB")
 
 
-def _bits(image: Image.Image, name: str) -> int:
-    """Bits per sample in the file of ``image``, as far as Pillow says; of PNG and PPM, until it is loaded."""
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        depth = int(max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))))
-        white_is_zero = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
-        signed = _SIGNED in image.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, (1,))
-        if image.mode not in ("I", "F") and (signed or (white_is_zero and depth > 8)):
-            raise UserError(  # Pillow takes them for others
-                f"{name} has signed numbers, or more than 8 bits where 0 is white; save it as ordinary PNG."
-            )
-        return depth
-    match getattr(image, "tile", None):
-        case [(_, _, _, str(mode)), *_] if image.format == "PNG":
-            bits = re.search(r";(\d+)", mode)  # RGB;16B
-            return int(bits[1]) if bits else 8
-        case [(_, _, _, (_, int(maximum))), *_] if image.format == "PPM":
-            return maximum.bit_length()
-    return 16 if image.mode.startswith("I") else 8
-
-
-def _check_range(image: Image.Image, bits: int, kind: str, name: str) -> None:
-    if image.mode == "F":
-        raise UserError(
-            f"{name} has floating-point pixels of unknown range; convert it to 8 or 16 bits first."
-        )
-    if image.mode == "I" and image.format not in ("PNG", "PPM"):  # those hold 16 bits
-        raise UserError(
-            f"{name} has 32-bit or signed integer pixels of unknown range; convert it to 8 or 16 bits first."
-        )
-    if image.mode.startswith("I"):
-        _log.warning("%s: %d-bit gray is rounded to 8 bits.", name, bits)
-    elif bits > 8:
-        _log.warning(
-            "%s: of %d-bit %s, the high 8 bits are kept.", name, bits, "gray" if kind == "L" else "colour"
-        )
-
-
-def _strip_to_8_bits(image: Image.Image, bits: int) -> Image.Image:
-    """``image`` with 8 bits per sample, and the transparent value of a PNG file with as many."""
-    key = image.info.get("transparency")
-    if image.mode.startswith("I"):
-        maximum = 65535 if image.mode == "I" else 2**bits - 1
-        values = np.asarray(image)
-        gray = Image.fromarray(np.round(values / (maximum / 255)).astype(np.uint8))
-        if key is None:
-            return gray
-        return Image.merge("LA", (gray, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))))
-    if image.mode == "L" and isinstance(key, int):  # Pillow scales 2 and 4 bits, but not the key
-        image.info["transparency"] = key * 255 // (2**bits - 1)
-    if image.mode == "RGB" and isinstance(key, tuple):
-        image.info["transparency"] = tuple(value >> bits - 8 for value in key)
-    return image
-
-
-def _plain(image: Image.Image, kind: str, to_srgb: ImageCms.ImageCmsTransform | None) -> Image.Image:
+def _plain(image: Image.Image, kind: str, transform: ImageCms.ImageCmsTransform | None) -> Image.Image:
     """``image`` of 8 bits as opaque gray, where that is its ``kind``, or RGB."""
     alpha, target = None, "L" if kind == "L" else "RGB"
     if image.has_transparency_data:
         alpha = image.convert("RGBA").getchannel("A")
         image.info.pop("transparency", None)
     colours = _in_mode(kind, image)
-    colours = _in_mode(target, to_srgb.apply(colours) if to_srgb else colours)
+    colours = _in_mode(target, transform.apply(colours) if transform else colours)
     return Image.composite(colours, Image.new(target, colours.size, "white"), alpha) if alpha else colours
 
 
 def _in_mode(mode: str, image: Image.Image) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)  # which copies in any case
-
-
-def _to_srgb(profile: bytes, kind: str, name: str) -> ImageCms.ImageCmsTransform | None:
-    """The transform of colours of a ``kind`` to sRGB; None where the profile is sRGB's, or broken."""
-    try:
-        source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-        transform = ImageCms.buildTransform(source, target, kind, "RGB")
-        known_as = ImageCms.getProfileDescription(source).strip()
-    except (ImageCms.PyCMSError, OSError, TypeError) as error:
-        _log.warning("%s: its colour profile is ignored because it cannot be used (%s).", name, error)
-        return None
-    sample = Image.fromarray(_COLOURS).convert(kind)
-    before, after = (np.asarray(x, np.int16) for x in (sample.convert("RGB"), transform.apply(sample)))
-    if np.abs(before - after).max() <= _ROUNDING:  # by what it does: too many profiles of sRGB exist
-        return None
-    _log.warning("%s: colours are converted to sRGB from the profile %r.", name, known_as)
-    return transform
 
 
 def write_png(file: ImageFile, image: Pixels) -> None:

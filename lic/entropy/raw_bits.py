@@ -1,4 +1,4 @@
-"""The functions of `bits` without a model: a bit costs a bit, a level as many as the largest one needs."""
+"""The functions of `adaptive_bits` without a model: a bit costs a bit, a level as many as the largest."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lic.bitstream import StreamError
-from lic.entropy.bits import check_bits, check_groups, check_levels
+from lic.entropy.adaptive_bits import check_bits, check_groups, check_levels
 
 _Array = NDArray[np.uint8]
 
@@ -28,7 +28,7 @@ def decode_levels(payload: bytes, height: int, width: int, steps: int) -> Tensor
     digits = _unpack(payload, height * width * size).reshape(-1, size)
     levels = np.packbits(np.pad(digits, ((0, 0), (8 - size, 0))), axis=1)
     if levels.max() > steps:
-        raise _wrong("a level is above the highest")
+        raise wrong("a level is above the highest")
     return torch.from_numpy(levels).view(height, width)
 
 
@@ -50,6 +50,17 @@ def decode_bits(payload: bytes, levels: Tensor, channels: int, steps: int) -> Te
     return torch.from_numpy(bits)
 
 
+def size_of_levels(height: int, width: int, steps: int) -> int:
+    """The bytes of a payload of `encode_levels`."""
+    return -(-height * width * steps.bit_length() // 8)
+
+
+def size_of_bits(levels: Tensor, channels: int, steps: int) -> int:
+    """The bytes of a payload of `encode_bits`."""
+    check_groups(channels, steps)
+    return -(-int(levels.sum(dtype=torch.int64)) * (channels // steps) // 8)
+
+
 def _kept(levels: Tensor, channels: int, steps: int) -> NDArray[np.bool_]:
     check_groups(channels, steps)
     groups = np.arange(channels) // (channels // steps)
@@ -58,12 +69,13 @@ def _kept(levels: Tensor, channels: int, steps: int) -> NDArray[np.bool_]:
 
 def _unpack(payload: bytes, count: int) -> _Array:
     if len(payload) != -(-count // 8):
-        raise _wrong("it has another length than its bits")
+        raise wrong("it has another length than its bits")
     digits = np.unpackbits(np.frombuffer(payload, np.uint8))
     if digits[count:].any():
-        raise _wrong("it goes on behind its bits")
+        raise wrong("it goes on behind its bits")
     return digits[:count]
 
 
-def _wrong(why: str) -> StreamError:
+def wrong(why: str) -> StreamError:
+    """What to raise about a payload."""
     return StreamError(f"The stream cannot be decoded ({why}): the file is forged.")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lic.layers import conv
 from lic.layers.binarizer import QUANTIZERS
+from lic.layers.mirrored import start_mirrored
 from lic.layers.normalized import Normalization, ResDwBlock, ResUpBlock
 from lic.models.sweep import Sweep
 
@@ -29,15 +30,16 @@ class Autoencoder(nn.Module):
         x ──▶ │ g_a ├───▶──┤ to_code ├──▶───┤ Q ├──▶────┤ g_s ├──▶ x_hat
               └─────┘      └─────────┘      └───┘       └─────┘
 
-    m = ``width``, n = ``bottleneck``. g_s begins at zero, that is with a gray image and with no correction of
-    it: the first steps are not lost on the errors of random layers.
+    m = ``width``, n = ``bottleneck``. All but g_s's last layer begins near a linear map
+    (`lic.layers.mirrored`), with codes so large that most bits are certain: what is drawn in training is then
+    near what is coded in use. The last layer begins at zero, with a gray image and no correction of it.
     """
 
     def __init__(self, channels: int, width: int, bottleneck: int, quantizer: str, norm: Normalization):
         super().__init__()
         c, m, n = channels, width, bottleneck
         self.g_a = nn.Sequential(
-            ResDwBlock(c, m, norm),
+            ResDwBlock(c, m, norm, from_pairs=False),
             ResDwBlock(m, m, norm),
             ResDwBlock(m, m, norm),
             ResDwBlock(m, m, norm),
@@ -56,6 +58,8 @@ class Autoencoder(nn.Module):
             ResUpBlock(m, norm),
             _from_zero(conv(m, c, 3)),
         )
+        start_mirrored(cast(nn.Conv2d, self.to_code[0]), to_pairs=False, gain=4.0)
+        start_mirrored(cast(nn.Conv2d, self.g_s[0]), from_pairs=False)
         self._analysis = Sweep(self.g_a[:2], c, 4, 4, 1), Sweep(self.g_a[2:], m, 16, 4, 1)
         self._synthesis = Sweep(self.g_s[:4], n, 16, 1, 4), Sweep(self.g_s[4:], m, 4, 1, 4)
 

@@ -18,6 +18,7 @@ from ..saved import save_run
 
 MODEL: dict[str, Any] = {"name": "hyperprior", "kernel_size": 3, "aux_kernel_size": 3, "width": 8}
 Lic = Callable[..., tuple[int, str, str]]
+Refused = Callable[..., str]
 
 
 @pytest.fixture
@@ -32,6 +33,20 @@ def lic(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
             cli.main()
         out, err = capsys.readouterr()
         return int(stop.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def refused(lic: Lic, tmp_path: Path) -> Refused:
+    """Run `lic` with arguments that it must refuse: in one line, which is returned, and writing nothing."""
+
+    def run(*arguments: str) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        code, _, err = lic(*arguments)
+        assert code == 2 and err.startswith("Error: ") and err.count("\n") == 1, err
+        assert sorted(tmp_path.rglob("*")) == before
+        return err
 
     return run
 

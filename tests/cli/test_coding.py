@@ -6,7 +6,6 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ import lic as library
 from lic.cli import batch
 from lic.data import read_image
 
-Lic = Callable[..., tuple[int, str, str]]
+from .conftest import Lic, Refused
+
 pytestmark = pytest.mark.usefixtures("models", "photo")
 
 
@@ -114,16 +114,14 @@ def test_an_existing_file_is_kept(lic: Lic, tmp_path: Path) -> None:
     assert lic("compress", "photo.png", "photo.lic", "--model", "run", "--force")[0] == 0
 
 
-def test_damaged_streams_write_nothing(lic: Lic, tmp_path: Path) -> None:
+def test_damaged_streams_write_nothing(lic: Lic, refused: Refused, tmp_path: Path) -> None:
     lic("compress", "photo.png", "photo.lic", "--model", "run")
     data = (tmp_path / "photo.lic").read_bytes()
     flipped = bytearray(data)
     flipped[len(data) // 2] ^= 4
     for name, bad in {"cut": data[: len(data) // 2], "flipped": bytes(flipped), "text": b"hello"}.items():
         (tmp_path / name).write_bytes(bad)
-        code, _, err = lic("decompress", name, "back.png", "--model", "run")
-        assert code == 2 and err.startswith("Error: ") and err.count("\n") == 1, err
-    assert not (tmp_path / "back.png").exists()
+        refused("decompress", name, "back.png", "--model", "run")
 
 
 def test_each_stream_finds_its_model(lic: Lic, photo: Path, tmp_path: Path) -> None:
@@ -145,7 +143,7 @@ def test_another_model_is_refused(lic: Lic, tmp_path: Path) -> None:
     assert code == 2 and all(name in err for name in fingerprints) and "(other)" in err
 
 
-def test_a_target_chooses_among_models(lic: Lic) -> None:
+def test_a_target_chooses_among_models(lic: Lic, refused: Refused) -> None:
     sizes = {}
     for model in ("run", "other"):
         _, out, _ = lic("compress", "photo.png", f"{model}.lic", "-m", model, "--json")
@@ -157,8 +155,7 @@ def test_a_target_chooses_among_models(lic: Lic) -> None:
     _, out, _ = lic(*both, "--target-psnr", "0", "--json")
     assert json.loads(out)[0]["model"] == "other", "the smallest file is enough"
     for target in (("--target-bpp", "0.001"), ("--target-psnr", "99")):
-        code, _, err = lic(*both, *target)
-        assert code == 2 and err.startswith("Error: photo.png: ") and err.count("\n") == 1
+        assert refused(*both, *target).startswith("Error: photo.png: ")
 
 
 def test_a_process_says_what_a_picture_loses_and_no_more(run_python: Any, tmp_path: Path) -> None:
@@ -272,14 +269,13 @@ def test_a_bar_is_for_terminals(lic: Lic, photos: Path, monkeypatch: pytest.Monk
         (["decompress", "wide.lic", "x.png", "-m", "run", "--max-pixels", "3499"], "--max-pixels"),
     ],
 )
-def test_bad_input_is_one_line(lic: Lic, tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_bad_input_is_one_line(
+    lic: Lic, refused: Refused, tmp_path: Path, arguments: list[str], words: str
+) -> None:
     (tmp_path / "text.png").write_text("not pixels")
     if "wide.lic" in arguments:
         lic("compress", "photo.png", "wide.lic", "-m", "run")
-    code, _, err = lic(*arguments)
-    assert code == 2
-    assert err.startswith("Error: ") and err.count("\n") == 1 and words in err, err
-    assert not any(tmp_path.glob("x.*"))
+    assert words in refused(*arguments)
 
 
 @pytest.mark.parametrize("command", ["compress", "decompress"])

@@ -1,7 +1,6 @@
 """A model with several settings on the command line."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ from lic.store.load import load_codec
 
 from ..outside import image, save_half
 from ..stranger.stranger import Half
-
-Lic = Callable[..., tuple[int, str, str]]
+from .conftest import Lic, Refused
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +20,7 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "half", Half)
 
 
-def test_the_command_line_takes_a_setting(lic: Lic, tmp_path: Path) -> None:
+def test_the_command_line_takes_a_setting(lic: Lic, refused: Refused, tmp_path: Path) -> None:
     write_png(tmp_path / "photo.png", image(60, 90))
     save_half(tmp_path / "run")
     sizes = {}
@@ -35,11 +33,26 @@ def test_the_command_line_takes_a_setting(lic: Lic, tmp_path: Path) -> None:
     assert sizes["jpeg-30"] < sizes["jpeg-60"] < sizes["jpeg-90"]
     lic("compress", "photo.png", "plain.lic", "-m", "run")
     assert (tmp_path / "plain.lic").read_bytes() == (tmp_path / "jpeg-60.lic").read_bytes(), "its own setting"
-    code, _, err = lic("compress", "photo.png", "x.lic", "-m", "run", "--setting", "jpeg-50")
-    assert (code, err) == (2, "Error: run has no setting 'jpeg-50'; give one of jpeg-30, jpeg-60, jpeg-90.\n")
+    said = refused("compress", "photo.png", "x.lic", "-m", "run", "--setting", "jpeg-50")
+    assert said == "Error: run has no setting 'jpeg-50'; give one of jpeg-30, jpeg-60, jpeg-90.\n"
     target = str(8 * sizes["jpeg-60"] / 5400 + 0.001)
     _, out, _ = lic("compress", "photo.png", "x.lic", "-m", "run", "--target-bpp", target, "--json")
     assert json.loads(out)[0]["model"] == "run jpeg-60", "settings are candidates for a target"
+
+
+def test_the_inside_at_a_setting(lic: Lic, refused: Refused, tmp_path: Path) -> None:
+    write_png(tmp_path / "photo.png", image(60, 90))
+    save_half(tmp_path / "run")
+    rates = {}
+    for options in (["--setting", "jpeg-30"], ["--setting", "jpeg-60"], []):
+        lic("compress", "photo.png", "photo.lic", "-m", "run", "--force", *options)
+        bpp = 8 * (tmp_path / "photo.lic").stat().st_size / 5400
+        code, out, err = lic("inspect", "run", "photo.png", "--force", *options)
+        assert code == 0 and f"dB PSNR, {bpp:.4f} bpp so far" in out, err
+        rates[" ".join(options)] = bpp
+    assert rates["--setting jpeg-30"] < rates["--setting jpeg-60"] == rates[""], "without one, its own"
+    said = refused("inspect", "run", "photo.png", "-o", "x.png", "--setting", "jpeg-50")
+    assert said == "Error: run has no setting 'jpeg-50'; give one of jpeg-30, jpeg-60, jpeg-90.\n"
 
 
 def test_rate_control_chooses_among_settings(lic: Lic, tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lic.entropy import EntropyBottleneck, GaussianConditional
+from lic.entropy import EntropyBottleneck, GaussianConditional, adaptive_bits, bits, raw_bits, slow_bits
 
 
 class Net(nn.Module):
@@ -32,3 +33,19 @@ def neighbours() -> Callable[[Tensor], Tensor]:
         return taps[:, :12].transpose(0, 1).flatten(0, 1)[None]
 
     return gather
+
+
+@pytest.fixture
+def compiled() -> ModuleType:
+    """The coder of bits in C."""
+    return pytest.importorskip("lic.entropy._bits", reason="lic was installed without a compiler")
+
+
+@pytest.fixture(params=["compiled", "slow", "raw", "shorter"])
+def coder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Each way of coding binary latents; families take the last."""
+    if request.param in ("raw", "shorter"):
+        return raw_bits if request.param == "raw" else bits
+    inner = request.getfixturevalue("compiled") if request.param == "compiled" else slow_bits
+    monkeypatch.setattr(adaptive_bits, "_coder", inner)
+    return adaptive_bits

@@ -8,26 +8,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
-from lic.bitstream import StreamError
-from lic.entropy import bits, raw_bits, slow_bits
+from lic.entropy import adaptive_bits, bits, raw_bits, slow_bits
 
-try:
-    from lic.entropy import _bits
-except ImportError:
-    _bits = None  # type: ignore[assignment]
+from .latents import Latents, kept, random_latents, there_and_back
 
-Latents = tuple[Tensor, Tensor, int]  # bits [n, h, w], levels [h, w], steps
 SHAPES = ((1, 1, 1, 1), (8, 1, 1, 8), (4, 1, 9, 2), (6, 7, 1, 3), (16, 5, 7, 8), (64, 12, 9, 8), (3, 4, 4, 1))
-
-
-def _random(n: int, h: int, w: int, steps: int, seed: int = 0, ones: float = 0.5) -> Latents:
-    random = np.random.default_rng(seed)
-    levels = torch.from_numpy(random.integers(0, steps + 1, (h, w)))
-    return torch.from_numpy(random.random((n, h, w)) < ones), levels, steps
 
 
 def _smooth(n: int = 32, h: int = 24, w: int = 36, steps: int = 8) -> Latents:
@@ -42,80 +29,47 @@ def _smooth(n: int = 32, h: int = 24, w: int = 36, steps: int = 8) -> Latents:
     return torch.from_numpy(field[:-1] > 0.5), torch.from_numpy(levels), steps
 
 
-def _compiled() -> ModuleType:
-    if not _bits:
-        pytest.skip("lic was installed without a compiler: the slow coder is in use")
-    return _bits
-
-
-@pytest.fixture(params=["compiled", "slow", "raw"])
-def coder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Each way of coding, as families call it."""
-    if request.param == "raw":
-        return raw_bits
-    monkeypatch.setattr(bits, "_coder", _compiled() if request.param == "compiled" else slow_bits)
-    return bits
-
-
-def _kept(flags: Tensor, levels: Tensor, steps: int) -> Tensor:
-    """By the definition: position and channel one by one."""
-    kept = torch.zeros(flags.shape, dtype=torch.bool)
-    for c, y, x in product(*map(range, flags.shape)):
-        kept[c, y, x] = bool(levels[y, x] > c // (len(flags) // steps))
-    return kept
-
-
-def _there_and_back(coder: ModuleType, latents: Latents) -> tuple[bytes, bytes]:
-    flags, levels, steps = latents
-    payloads = coder.encode_levels(levels, steps), coder.encode_bits(flags, levels, steps)
-    found = coder.decode_levels(payloads[0], *levels.shape, steps)
-    assert found.dtype == torch.uint8 and torch.equal(found, levels.to(torch.uint8))
-    back = coder.decode_bits(payloads[1], found, len(flags), steps)
-    assert back.dtype == torch.uint8 and torch.equal(back.bool(), flags & _kept(*latents))
-    return payloads
-
-
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_levels_and_kept_bits_come_back(coder: ModuleType, shape: tuple[int, int, int, int]) -> None:
     for seed, ones in enumerate((0.5, 0.02, 0.98)):
-        _there_and_back(coder, _random(*shape, seed, ones))
+        there_and_back(coder, random_latents(*shape, seed, ones))
 
 
 @pytest.mark.parametrize("flag", [False, True])
 @pytest.mark.parametrize("level", [0, 3, 8])
 def test_what_is_all_alike_costs_little(coder: ModuleType, flag: bool, level: int) -> None:
     flags, levels = torch.full((64, 20, 30), flag), torch.full((20, 30), level)
-    payloads = _there_and_back(coder, (flags, levels, 8))
-    if coder is bits:
-        assert len(payloads[0]) < 30 and len(payloads[1]) < 100
-    else:
+    payloads = there_and_back(coder, (flags, levels, 8))
+    if coder is raw_bits:
         assert (len(payloads[0]), len(payloads[1])) == (600 * 4 // 8, 600 * 64 * level // 64)
+    else:
+        assert len(payloads[0]) < 30 and len(payloads[1]) < 100
     if level == 0:
-        assert payloads[1] == bytes(coder is bits)  # a map that keeps nothing
+        assert payloads[1] == bytes(coder is adaptive_bits)  # a map that keeps nothing
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 8, 255])
 def test_any_number_of_steps(coder: ModuleType, steps: int) -> None:
-    _there_and_back(coder, _random(steps, 6, 5, steps, seed=steps))
+    there_and_back(coder, random_latents(steps, 6, 5, steps, seed=steps))
 
 
 def test_types_and_strides_do_not_matter(coder: ModuleType) -> None:
-    flags, levels, steps = _random(16, 6, 10, 8)
-    expected = _there_and_back(coder, (flags, levels, steps))
+    flags, levels, steps = random_latents(16, 6, 10, 8)
+    expected = there_and_back(coder, (flags, levels, steps))
     turned = flags.permute(2, 0, 1).contiguous().permute(1, 2, 0), levels.T.contiguous().T.to(torch.int16)
     assert not turned[0].is_contiguous() and not turned[1].is_contiguous()
-    assert _there_and_back(coder, (*turned, steps)) == expected
+    assert there_and_back(coder, (*turned, steps)) == expected
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_slow_coder_writes_the_same_bytes(
-    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int, int]
+    monkeypatch: pytest.MonkeyPatch, compiled: ModuleType, shape: tuple[int, int, int, int]
 ) -> None:
-    for latents in (_random(*shape, 5), _random(*shape, 6, 0.01), _smooth()):
+    for latents in (random_latents(*shape, 5), random_latents(*shape, 6, 0.01), _smooth()):
         payloads = []
-        for coder in (_compiled(), slow_bits):
-            monkeypatch.setattr(bits, "_coder", coder)
-            payloads.append(_there_and_back(bits, latents))
+        for coder in (compiled, slow_bits):
+            monkeypatch.setattr(adaptive_bits, "_coder", coder)
+            payloads.append(there_and_back(adaptive_bits, latents))
         assert payloads[0] == payloads[1]
 
 
@@ -126,14 +80,14 @@ def _arithmetic() -> Latents:
 
 
 def test_payloads_of_every_machine_are_these(coder: ModuleType) -> None:
-    payloads = _there_and_back(coder, _arithmetic())
+    payloads = there_and_back(coder, _arithmetic())
     assert tuple(payload.hex() for payload in payloads) == GOLDEN[coder.__name__.rpartition(".")[2]]
 
 
 GOLDEN = {
-    "bits": (
-        "a458ddacae834b4d4baca47d",
-        "dc1f561df58187e2dc09eb0718c83e0e16955fe8ec",
+    **dict.fromkeys(
+        ("adaptive_bits", "bits"),
+        ("a458ddacae834b4d4baca47d", "dc1f561df58187e2dc09eb0718c83e0e16955fe8ec"),
     ),
     "raw_bits": (
         "05380a69c05381c05380b80a7014e029c0",
@@ -157,10 +111,8 @@ def _costs(decisions: Iterator[tuple[object, bool]]) -> float:
 
 
 def _decided_bits(flags: Tensor, levels: Tensor, steps: int) -> Iterator[tuple[object, bool]]:
-    kept = _kept(flags, levels, steps)
-    known = {
-        place: bool(flags[place]) for place in product(*map(range, flags.shape)) if kept[place]
-    }  # fmt: skip
+    mask = kept(flags, levels, steps)
+    known = {place: bool(flags[place]) for place in product(*map(range, flags.shape)) if mask[place]}
     for c in range(len(flags)):
         yield None, False
         for y, x in product(*map(range, levels.shape)):
@@ -180,15 +132,12 @@ def _decided_levels(levels: Tensor, steps: int) -> Iterator[tuple[object, bool]]
 
 
 @pytest.mark.parametrize(
-    "latents", [_smooth(), _smooth(8, 3, 5), _random(32, 20, 20, 8)], ids=["large", "small", "random"]
+    "latents", [_smooth(), _smooth(8, 3, 5), random_latents(32, 20, 20, 8)], ids=["large", "small", "random"]
 )
-def test_the_rate_is_that_of_the_model(coder: ModuleType, latents: Latents) -> None:
+def test_the_rate_is_that_of_the_model(latents: Latents) -> None:
     """A payload has the ideal length of an adaptive model in real numbers, written here a second time."""
     _, levels, steps = latents
-    payloads = _there_and_back(coder, latents)
-    if coder is raw_bits:
-        assert 8 * len(payloads[1]) - 8 < int(_kept(*latents).sum()) <= 8 * len(payloads[1])
-        return
+    payloads = there_and_back(adaptive_bits, latents)
     for payload, decisions in zip(
         payloads, (_decided_levels(levels, steps), _decided_bits(*latents)), strict=True
     ):
@@ -214,139 +163,38 @@ def _documented(decisions: Iterator[tuple[object, bool]]) -> bytes:
     return (-(-low // 2**56)).to_bytes(shifts + 1, "big")
 
 
-@pytest.mark.parametrize("latents", [_smooth(), _random(64, 12, 9, 8), _random(6, 1, 5, 3)])
+@pytest.mark.parametrize("latents", [_smooth(), random_latents(64, 12, 9, 8), random_latents(6, 1, 5, 3)])
 def test_payloads_are_those_of_the_document(latents: Latents) -> None:
     _, levels, steps = latents
-    assert bits.encode_levels(levels, steps) == _documented(_decided_levels(levels, steps))
-    assert bits.encode_bits(*latents) == _documented(_decided_bits(*latents))
+    assert adaptive_bits.encode_levels(levels, steps) == _documented(_decided_levels(levels, steps))
+    assert adaptive_bits.encode_bits(*latents) == _documented(_decided_bits(*latents))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("ones", [0.5, 0.02])
+def test_the_shorter_payload_is_kept(shape: tuple[int, int, int, int], ones: float) -> None:
+    latents = random_latents(*shape, ones=ones)
+    both = [there_and_back(coder, latents) for coder in (raw_bits, adaptive_bits)]
+    assert there_and_back(bits, latents) == tuple(min(pair, key=len) for pair in zip(*both, strict=True))
+    assert [len(payload) for payload in both[0]] == [
+        raw_bits.size_of_levels(shape[1], shape[2], shape[3]),
+        raw_bits.size_of_bits(latents[1], len(latents[0]), latents[2]),
+    ]
 
 
 def test_neighbours_are_worth_their_contexts() -> None:
     """Against the entropy of the bits one by one."""
     latents = _smooth()
-    kept = latents[0][_kept(*latents)]
-    ones = kept.double().mean().item()
-    alone = -(ones * log2(ones) + (1 - ones) * log2(1 - ones)) * len(kept) / 8
+    coded = latents[0][kept(*latents)]
+    ones = coded.double().mean().item()
+    alone = -(ones * log2(ones) + (1 - ones) * log2(1 - ones)) * len(coded) / 8
     assert len(bits.encode_bits(*latents)) < 0.75 * alone
-
-
-def test_no_payload_but_the_encoders_is_accepted(coder: ModuleType, request: pytest.FixtureRequest) -> None:
-    """Cut off, extended, forged: an error, or the bits whose payload it is; never anything else."""
-    random = np.random.default_rng(0)
-    flags, levels, steps = _random(16, 6, 7, 8, seed=3, ones=0.1)
-    valid = _there_and_back(coder, (flags, levels, steps))
-    accepted = 0
-    for _ in range(300 if request.node.callspec.id == "slow" else 3000):
-        for payload, is_bits in zip(valid, (False, True), strict=True):
-            forged = bytearray(payload)
-            kind, place = random.integers(5), random.integers(len(forged))
-            if kind == 0:
-                forged[place] ^= 1 << random.integers(8)
-            elif kind == 1:
-                del forged[place:]
-            elif kind == 2:
-                forged += random.bytes(random.integers(1, 20))
-            elif kind == 3:
-                forged[place:] = random.bytes(random.integers(40))
-            else:
-                forged += b"\0"
-            try:
-                if is_bits:
-                    found = coder.decode_bits(bytes(forged), levels, len(flags), steps)
-                    again = coder.encode_bits(found, levels, steps)
-                else:
-                    found = coder.decode_levels(bytes(forged), *levels.shape, steps)
-                    again = coder.encode_levels(found, steps)
-            except StreamError:
-                continue
-            accepted += 1
-            assert again == forged
-    assert accepted
-
-
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(st.binary(max_size=40), st.integers(1, 6), st.integers(1, 6), st.sampled_from([1, 3, 8]))
-def test_any_payload_gives_latents_or_a_stream_error(payload: bytes, h: int, w: int, steps: int) -> None:
-    for coder in (bits, raw_bits):
-        try:
-            levels = coder.decode_levels(payload, h, w, steps)
-            assert levels.max() <= steps and coder.encode_levels(levels, steps) == payload
-        except StreamError:
-            pass
-        levels = torch.arange(h * w).view(h, w) % (steps + 1)
-        try:
-            flags = coder.decode_bits(payload, levels, 2 * steps, steps)
-            assert flags.max() <= 1 and coder.encode_bits(flags, levels, steps) == payload
-        except StreamError:
-            pass
-
-
-def test_what_is_no_payload_is_told_in_a_sentence(coder: ModuleType) -> None:
-    flags, levels, steps = _random(16, 6, 7, 8, seed=4)
-    payload = coder.encode_bits(flags, levels, steps)
-    for damaged in (b"", payload[:-2], payload + b"\0", payload + b"123", bytes(30)):
-        with pytest.raises(StreamError, match=r"cannot be decoded \(.*\): the file is forged\.$"):
-            coder.decode_bits(damaged, levels, len(flags), steps)
-    with pytest.raises(StreamError):
-        coder.decode_bits(payload, levels, 2 * len(flags), steps)
-
-
-def test_a_short_payload_for_a_large_map_ends_at_once() -> None:
-    coder = _compiled()
-    levels = np.full((2048, 2048), 8, np.uint8)
-    with pytest.raises(ValueError, match="does not end"):
-        coder.decode_bits(b"\x55" * 20, levels, 64, 2048, 2048, 8)
-    with pytest.raises(ValueError, match="does not end"):
-        coder.decode_levels(b"\x55" * 20, 1 << 14, 1 << 14, 8)
-
-
-def test_latents_that_are_none_are_our_fault(coder: ModuleType) -> None:
-    flags, levels, steps = _random(16, 6, 7, 8)
-    for wrong in (
-        (flags[:15], levels, steps), (flags.int() + 1, levels, steps), (flags, levels + 8, steps),
-        (flags, levels - 9, steps), (flags, levels[None], steps), (flags[0], levels, steps),
-        (flags, levels, 256),
-    ):  # fmt: skip
-        with pytest.raises(AssertionError):
-            coder.encode_bits(*wrong)
-
-
-@pytest.mark.parametrize("sizes", [(0, 8), (15, 8), (16, 0), (256, 256)])
-def test_sizes_that_are_none_are_our_fault(coder: ModuleType, sizes: tuple[int, int]) -> None:
-    channels, steps = sizes
-    with pytest.raises(AssertionError):
-        coder.decode_bits(b"1234", torch.zeros(2, 3), channels, steps)
-    with pytest.raises(AssertionError):
-        coder.decode_levels(b"1234", 0, 3, 8)
 
 
 def test_without_the_extension_the_slow_coder_is_in_use(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if _bits:
-        monkeypatch.delattr("lic.entropy._bits")
+    monkeypatch.delattr("lic.entropy._bits", raising=False)
     monkeypatch.setitem(sys.modules, "lic.entropy._bits", None)
-    assert runpy.run_path(str(bits.__file__))["_coder"] is slow_bits
+    assert runpy.run_path(str(adaptive_bits.__file__))["_coder"] is slow_bits
     assert "The compiled coder of bits is missing" in caplog.text
-
-
-def test_nothing_is_read_outside_the_arrays() -> None:
-    coder, plane = _compiled(), np.zeros((4, 5), np.uint8)
-    huge = 2**62
-    for call, arguments in (
-        (coder.encode_levels, (plane, 5, 5, 8)),
-        (coder.encode_levels, (plane, 0, 5, 8)),
-        (coder.encode_levels, (plane, -4, -5, 8)),
-        (coder.encode_levels, (plane, 4, 5, 0)),
-        (coder.encode_levels, (plane, 4, 5, 256)),
-        (coder.decode_levels, (b"", huge, huge, 8)),
-        (coder.encode_bits, (plane, plane, 2, 4, 5, 1)),
-        (coder.encode_bits, (np.zeros(60, np.uint8), plane, 3, 4, 5, 2)),
-        (coder.encode_bits, (plane, plane[1:], 1, 4, 5, 1)),
-        (coder.decode_bits, (b"", plane, 0, 4, 5, 1)),
-        (coder.decode_bits, (b"", plane, huge, 4, 5, 1)),
-        (coder.decode_bits, (b"", plane, 8, 5, 4, 3)),
-        (coder.decode_bits, (b"", plane, 8, 5, 5, 8)),
-    ):
-        with pytest.raises(ValueError, match="must"):
-            call(*arguments)

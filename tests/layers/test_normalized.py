@@ -27,5 +27,5 @@ def test_parameters() -> None:
     down = 9 * i * o + o + 9 * o * o + o + 2 * 2 * o + i * o + o
     up = 9 * o * 4 * o + 4 * o + 9 * o * o + o + 2 * 2 * o + o * 4 * o + 4 * o
     norm = NORMALIZATIONS["group"]
-    assert sum(p.numel() for p in ResDwBlock(i, o, norm).parameters()) == down
+    assert sum(p.numel() for p in ResDwBlock(i, o, norm, from_pairs=False).parameters()) == down
     assert sum(p.numel() for p in ResUpBlock(o, norm).parameters()) == up

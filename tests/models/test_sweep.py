@@ -21,7 +21,7 @@ def make(norm: str, *, up: bool, seed: int = 0) -> Sweep:
     net = (
         nn.Sequential(ResUpBlock(8, kind), ResUpBlock(8, kind), conv(8, 3, 3))
         if up
-        else nn.Sequential(ResDwBlock(3, 8, kind), ResDwBlock(8, 8, kind))
+        else nn.Sequential(ResDwBlock(3, 8, kind, from_pairs=False), ResDwBlock(8, 8, kind))
     )
     for layer in net.modules():
         if isinstance(layer, nn.GroupNorm | nn.BatchNorm2d):

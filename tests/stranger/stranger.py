@@ -22,6 +22,7 @@ from lic.data.loading import Batch
 from lic.errors import UserError
 from lic.metrics.measures import Measure
 from lic.models import Coded, CompressionModel, Forward
+from lic.models.inner import Inner, Stage
 from lic.store.objective import Objective
 from lic.training.base import SeveralOptimizers, check_number
 
@@ -72,7 +73,14 @@ class HalfInJpeg(LearnedCodec):
     def code(self, image: Pixels) -> Coded:
         inner = self.inner.encode(np.ascontiguousarray(image[::2, ::2]))
         height, width, _ = image.shape
-        return Coded([inner.data], lambda: self.net.restored(inner.reconstruct(), height, width))
+
+        def restored() -> Pixels:
+            return self.net.restored(inner.reconstruct(), height, width)
+
+        def shown() -> Inner:
+            return Inner(stages=(Stage("enlarged", restored(), 8 * len(inner.data)),))
+
+        return Coded([inner.data], restored, inner=shown)
 
     def restore(self, stream: Stream) -> Pixels:
         return self.net.restored(self.inner.decode(stream.payloads[0]), stream.height, stream.width)

@@ -1,9 +1,12 @@
-"""Callbacks that look at a training or change it."""
+"""Callbacks that look at a training or change it, and what it saved."""
 
+from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
+
+from lic.store.checkpoint import read_checkpoint
 
 
 class Recorder(Callback):
@@ -40,3 +43,8 @@ class At(Callback):
     ) -> None:
         if trainer.global_step == self.step:
             self.action(module.net)
+
+
+def step_of(folder: Path, name: str) -> int:
+    """The step of a checkpoint of the run in ``folder``: best or last."""
+    return int(read_checkpoint(folder / "checkpoints" / f"{name}.ckpt")["global_step"])
