@@ -1,9 +1,10 @@
 """Peak memory and time of coding one large image, against CompressAI's untiled calls.
 
-python benchmarks/memory.py [--size WIDTHxHEIGHT] [--tiles 512,1024]
+python benchmarks/memory.py [--size WIDTHxHEIGHT] [--tiles 512,1024] [--model NAME [OPTION=NUMBER …]]
 
 Every measurement is a process of its own: its peak is that of the whole process, interpreter and libraries
-included. Both sides are a scale hyperprior (N, M = 128, 192) with random weights.
+included. Both sides are a scale hyperprior (N, M = 128, 192) with random weights; with ``--model``, lic's
+alone is measured, with another network.
 """
 
 import argparse
@@ -26,31 +27,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default=f"{WIDTH}x{HEIGHT}")
     parser.add_argument("--tiles", default="512,768,1024")
+    parser.add_argument("--model", nargs="+", default=["scale_hyperprior"])
     parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
     if arguments.work:
         coder, step, folder = arguments.work
-        print(json.dumps(work(coder, step, Path(folder), (height, width))))
+        print(json.dumps(work(coder, step, Path(folder), (height, width), arguments.model)))
         return
     coders = [
         "imports only",
-        "compressai",
+        *(["compressai"] if arguments.model == ["scale_hyperprior"] else []),
         "lic untiled",
         *(f"lic {tile}" for tile in arguments.tiles.split(",")),
     ]
-    print(f"{'':14}{'compress':>22}{'decompress':>22}   ({width}x{height})")
+    print(f"{'':14}{'compress':>22}{'decompress':>22}   ({width}x{height}, {' '.join(arguments.model)})")
     with tempfile.TemporaryDirectory() as folder:
         for coder in coders:
             cells = []
             for step in ("compress", "decompress"):
                 command = [sys.executable, __file__, "--size", arguments.size, "--work", coder, step, folder]
+                command += ["--model", *arguments.model]
                 result = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
                 cells.append(f"{result['peak']:10.2f} GB{result['seconds']:7.1f} s")
             print(f"{coder:14}{''.join(f'{cell:>22}' for cell in cells)}")
 
 
-def work(coder: str, step: str, folder: Path, size: tuple[int, int]) -> dict[str, float]:
+def work(coder: str, step: str, folder: Path, size: tuple[int, int], model: list[str]) -> dict[str, float]:
     """Code the image, or decode what was coded, and say what it took."""
     import lic  # noqa: F401 - makes torchvision importable
     from lic import allocator
@@ -61,7 +64,7 @@ def work(coder: str, step: str, folder: Path, size: tuple[int, int]) -> dict[str
     torch.manual_seed(0)
     if coder.startswith("lic"):
         allocator.tune()  # as every command of lic does
-        run = _ours(coder.removeprefix("lic "), step, folder, size)
+        run = _ours(coder.removeprefix("lic "), step, folder, size, *model)
     elif coder == "compressai":
         run = _theirs(step, folder, size)
     else:
@@ -85,13 +88,14 @@ def _image(size: tuple[int, int]) -> Any:
     return image
 
 
-def _ours(tile: str, step: str, folder: Path, size: tuple[int, int]) -> Any:
+def _ours(tile: str, step: str, folder: Path, size: tuple[int, int], name: str, *options: str) -> Any:
     from lic.codecs.base import CodecInfo
     from lic.codecs.learned import LearnedCodec
     from lic.entropy import update_tables
     from lic.models import build_model
 
-    net = build_model("scale_hyperprior")
+    numbers = (option.split("=") for option in options)
+    net = build_model(name, **{key: int(number) for key, number in numbers})
     update_tables(net.eval())
     side = -(-max(size) // 64) * 64 if tile == "untiled" else int(tile)
     codec = LearnedCodec(net, CodecInfo("", "", learned=True, model=""), tile=side)

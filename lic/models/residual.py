@@ -7,6 +7,7 @@ autoencoders that code what is left of the image. Much of it is a reconstruction
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import cast
 
 import numpy as np
@@ -20,16 +21,13 @@ from lic.errors import UserError
 from lic.layers import conv, crop, pad, padded_size
 from lic.layers.binarizer import QUANTIZERS
 from lic.layers.importance import importance_mask, levels_of, mask_of
-from lic.layers.mirrored import start_mirrored
-from lic.layers.normalized import NORMALIZATIONS, Normalization, ResDwBlock, ResUpBlock
+from lic.layers.normalized import NORMALIZATIONS
+from lic.models.autoencoder import STRIDE, Autoencoder, PostProcessing
 from lic.models.base import Coded, CompressionModel, Forward, Size, check_channels, check_choice, check_flag
 from lic.models.inner import HeatMap, Inner, Stage
-from lic.models.tiling import tiles
 
 STEPS = 8
 """s, the groups of bits that a position may keep."""
-STRIDE = 16
-"""Pixels along a side of a position: M = 4 halvings."""
 
 
 @dataclass(frozen=True)
@@ -42,66 +40,6 @@ class Stages(Forward):
 
     stages: tuple[Tensor, ...]
     rate: Tensor
-
-
-class Autoencoder(nn.Module):
-    """One stage: an image or what is left of one [N, C, H, W], n bits for each 16x16 pixels, and back.
-
-    ::
-
-              ┌─────┐  y   ┌─────────┐  u   ┌───┐  q    ┌─────┐
-        x ──▶ │ g_a ├───▶──┤ to_code ├──▶───┤ Q ├──▶────┤ g_s ├──▶ x_hat
-              └─────┘      └─────────┘      └───┘       └─────┘
-
-    m = ``width``, n = ``bottleneck``. All but g_s's last layer begins near a linear map
-    (`lic.layers.mirrored`), with codes so large that most bits are certain: what is drawn in training is then
-    near what is coded in use. The last layer begins at zero, with a gray image and no correction of it.
-    """
-
-    def __init__(self, channels: int, width: int, bottleneck: int, quantizer: str, norm: Normalization):
-        super().__init__()
-        c, m, n = channels, width, bottleneck
-        self.g_a = nn.Sequential(
-            ResDwBlock(c, m, norm, from_pairs=False),
-            ResDwBlock(m, m, norm),
-            ResDwBlock(m, m, norm),
-            ResDwBlock(m, m, norm),
-        )
-        self.to_code = nn.Sequential(
-            conv(m, n, 3),
-            nn.Tanh(),
-        )
-        self.quantizer = QUANTIZERS[quantizer](n)
-        self.g_s = nn.Sequential(
-            conv(n, m, 3),
-            nn.LeakyReLU(),
-            ResUpBlock(m, norm),
-            ResUpBlock(m, norm),
-            ResUpBlock(m, norm),
-            ResUpBlock(m, norm),
-            _from_zero(conv(m, c, 3)),
-        )
-        start_mirrored(cast(nn.Conv2d, self.to_code[0]), to_pairs=False, gain=4.0)
-        start_mirrored(cast(nn.Conv2d, self.g_s[0]), from_pairs=False)
-
-    def code(self, y: Tensor, kept: Tensor) -> Tensor:
-        """The bits of y = g_a(x), -1 and 1, and 0 where none is kept: [N, n, h, w]."""
-        return self.quantizer(self.to_code(y).float(), kept)
-
-    def decode(self, q: Tensor) -> Tensor:
-        """x_hat of bits."""
-        return self.g_s(self.quantizer.dequantize(q)).float()
-
-
-class _Unit(nn.Module):
-    """x + conv3(lrelu(conv3(x))), of the post-processing."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.body = nn.Sequential(conv(channels, channels, 3), nn.LeakyReLU(), conv(channels, channels, 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
 
 
 class ResidualGN(CompressionModel):
@@ -175,15 +113,7 @@ class ResidualGN(CompressionModel):
             if importance
             else None
         )
-        self.post = (
-            nn.Sequential(
-                conv(2 * c, 64, 3),
-                *(_Unit(64) for _ in range(8)),
-                _from_zero(conv(64, c, 3)),
-            )
-            if postprocess
-            else None
-        )
+        self.post = PostProcessing(c) if postprocess else None
 
     def forward(self, x: Tensor) -> Stages:
         """See `CompressionModel.forward`."""
@@ -197,7 +127,7 @@ class ResidualGN(CompressionModel):
             x_hat = x_hat + stage.decode(stage.code(stage.g_a(x - x_hat), kept))
             stages.append(x_hat)
         if self.post:
-            stages.append(self._polished(x_hat, stages[0]))
+            stages.append(self.post.polish(x_hat, stages[0]))
         cropped = tuple(crop(stage, size) for stage in stages)
         counted = kept.detach().flatten(1).sum(1)
         bits = {"main": counted, **{f"residual_{k + 1}": counted for k in range(len(self.residual))}}
@@ -220,15 +150,14 @@ class ResidualGN(CompressionModel):
     def encode(self, image: Pixels, tile: int) -> Coded:
         """See `CompressionModel.encode`."""
         size = (image.shape[0], image.shape[1])
-        self._positions(size, tile)  # what the decoder would refuse is not coded
         start = time.perf_counter()
         x = pad(to_float(to_batch(image)), STRIDE)
-        y = self.main.g_a(x - 0.5)
+        y = self.main.analyze(x - 0.5, tile)
         kept = self.mask(y)[1]
         codes, previous, x_hat = [self.main.code(y, kept)], self.main, torch.tensor(0.5)
         for stage in self._residual:
-            x_hat = x_hat + previous.decode(codes[-1])
-            codes.append(stage.code(stage.g_a(x - x_hat), kept))
+            x_hat = x_hat + previous.synthesize(codes[-1], tile)
+            codes.append(stage.code(stage.analyze(x - x_hat, tile), kept))
             previous = stage
         if not all(q.isfinite().all() for q in codes):
             raise UserError(
@@ -241,16 +170,16 @@ class ResidualGN(CompressionModel):
         payloads = maps + [coder.encode_bits(q[0] > 0, levels, self.steps) for q in codes]
         return Coded(
             payloads,
-            reconstruct=lambda: self._pixels(codes, size),
+            reconstruct=lambda: self._pixels(codes, size, tile),
             estimate_bits=lambda: len(codes) * kept.sum().item(),
             analysis_s=analysis_s,
-            inner=lambda: Inner(tuple(self._maps(levels)), tuple(self._stages(codes, payloads, size))),
+            inner=lambda: Inner(tuple(self._maps(levels)), tuple(self._stages(codes, payloads, size, tile))),
         )
 
     def decode(self, stream: Stream, tile: int) -> Pixels:
         """See `CompressionModel.decode`."""
         size = (stream.height, stream.width)
-        h, w = self._positions(size, tile)
+        h, w = (side // STRIDE for side in padded_size(size, STRIDE))
         maps = stream.payloads[:1] if self.importance else ()
         payloads = stream.payloads[len(maps) :]
         if len(payloads) != 1 + len(self.residual):
@@ -260,53 +189,41 @@ class ResidualGN(CompressionModel):
             levels = coder.decode_levels(payload, h, w, STEPS)
         kept = mask_of(levels.unsqueeze(0), self.bottleneck, self.steps)
         bits = (coder.decode_bits(payload, levels, self.bottleneck, self.steps) for payload in payloads)
-        return self._pixels([(2 * ones.unsqueeze(0).float() - 1) * kept for ones in bits], size)
-
-    def _positions(self, size: Size, tile: int) -> Size:
-        """The (height, width) of the codes of an image.
-
-        Raises:
-            UserError: it is too large to be processed whole; normalizations see all of it.
-        """
-        height, width = padded_size(size, STRIDE)
-        positions = height // STRIDE, width // STRIDE
-        next(tiles(positions, tile, STRIDE, lambda: None))
-        return positions
+        return self._pixels([(2 * ones.unsqueeze(0).float() - 1) * kept for ones in bits], size, tile)
 
     def _maps(self, levels: Tensor) -> Iterator[HeatMap]:
         if self.importance:
             unit = f"of {STEPS} groups of bits kept"
             yield HeatMap("importance map", unit, levels.double().numpy(), STRIDE, STEPS)
 
-    def _stages(self, codes: Sequence[Tensor], payloads: Sequence[bytes], size: Size) -> Iterator[Stage]:
+    def _stages(
+        self, codes: Sequence[Tensor], payloads: Sequence[bytes], size: Size, tile: int
+    ) -> Iterator[Stage]:
         """What the first payloads give, those of one autoencoder more each time; the last is decoded."""
-        maps, images = len(payloads) - len(codes), list(self._images(codes))
+        maps, images = len(payloads) - len(codes), list(self._images(codes, tile))
         for k, x_hat in enumerate(images):
             spent = 8 * sum(map(len, payloads[: maps + k + 1]))
-            yield Stage(f"x_hat_{k}", self._cropped(x_hat, size), spent)
+            yield Stage(f"x_hat_{k}", _cropped(x_hat, size), spent)
         if self.post:
-            yield Stage("post-processed", self._cropped(self._polished(images[-1], images[0]), size), spent)
+            polished = self.post.polish(images[-1], images[0], tile)
+            yield Stage("post-processed", _cropped(polished, size), spent)
 
-    def _images(self, codes: Sequence[Tensor]) -> Iterator[Tensor]:
+    def _images(self, codes: Sequence[Tensor], tile: int) -> Iterator[Tensor]:
         """x_hat after each of the stages, before the post-processing."""
-        yield (x_hat := self.main.decode(codes[0]) + 0.5)
+        yield (x_hat := self.main.synthesize(codes[0], tile) + 0.5)
         for stage, q in zip(self._residual, codes[1:], strict=True):
-            yield (x_hat := x_hat + stage.decode(q))
+            yield (x_hat := x_hat + stage.synthesize(q, tile))
 
-    def _pixels(self, codes: Sequence[Tensor], size: Size) -> Pixels:
+    def _pixels(self, codes: Sequence[Tensor], size: Size, tile: int) -> Pixels:
         """What the decoder gives for bits."""
-        images = list(self._images(codes))
-        x_hat = self._polished(images[-1], images[0]) if self.post else images[-1]
-        return self._cropped(x_hat, size)
+        images = self._images(codes, tile)
+        first = next(images)
+        last = reduce(lambda _, x_hat: x_hat, images, first)
+        return _cropped(self.post.polish(last, first, tile) if self.post else last, size)
 
-    @staticmethod
-    def _cropped(x_hat: Tensor, size: Size) -> Pixels:
-        return np.ascontiguousarray(to_image(x_hat)[: size[0], : size[1]])
 
-    def _polished(self, x_hat: Tensor, first: Tensor) -> Tensor:
-        """The last stage: x' + P(x', x_hat of the first stage)."""
-        assert self.post is not None
-        return x_hat + self.post(torch.cat([x_hat, first], 1)).float()
+def _cropped(x_hat: Tensor, size: Size) -> Pixels:
+    return np.ascontiguousarray(to_image(x_hat)[: size[0], : size[1]])
 
 
 def _check_sizes(width: int, bottleneck: int, residuals: int, steps: int) -> None:
@@ -316,10 +233,3 @@ def _check_sizes(width: int, bottleneck: int, residuals: int, steps: int) -> Non
         raise UserError(f"model.bottleneck must be a positive multiple of {steps}, not {bottleneck!r}.")
     if type(residuals) is not int or not 0 <= residuals <= 8:
         raise UserError(f"model.residuals must be a whole number from 0 to 8, not {residuals!r}.")
-
-
-def _from_zero(layer: nn.Conv2d) -> nn.Conv2d:
-    """A layer that begins as if it were not there."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(cast(Tensor, layer.bias))
-    return layer

@@ -5,7 +5,7 @@ from rich.table import Table
 from lic.console import plain_table
 from lic.metrics.complexity import macs_per_pixel
 from lic.models import build_model, describe_model, full_options
-from lic.models.residual import STRIDE
+from lic.models.autoencoder import STRIDE
 from lic.papers.paper import Options, Paper, network_called
 
 NETWORKS: dict[str, dict[str, str | int]] = {

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import lic as library
 from lic.cli import EXAMPLES, app, batch
 from lic.codecs.classical import PillowCodec
 from lic.data import read_image
-from lic.models import build_model, tiling
+from lic.models import build_model
 
 from ..saved import save_run
 from .conftest import Lic, Refused
@@ -111,12 +112,13 @@ def test_what_cannot_be_inspected(refused: Refused, arguments: list[str], words:
 
 
 @pytest.mark.usefixtures("photo")
-def test_an_image_that_cannot_be_coded_whole(
-    lic: Lic, refused: Refused, residual: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tiling, "WHOLE", 3000)
-    assert "give --tile 80" in refused("inspect", residual, "photo.png", "--tile", "16")
-    assert lic("inspect", residual, "photo.png", "--tile", "80")[0] == 0
+def test_an_image_that_cannot_be_coded(refused: Refused, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"name": "residual_gn", "width": 8, "bottleneck": 16}
+    net = build_model(**options)
+    torch.nn.init.constant_(net.get_parameter("main.g_a.0.body.0.weight"), 3e38)
+    save_run(tmp_path / "diverged", net.eval(), options)
+    for tile in ("48", "640"):
+        assert "its training diverged" in refused("inspect", "diverged", "photo.png", "--tile", tile)
 
 
 @pytest.mark.usefixtures("models", "photo")
