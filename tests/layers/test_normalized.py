@@ -21,6 +21,15 @@ def test_groups_have_four_channels_or_there_are_32(channels: int, groups: int) -
     assert isinstance(norm, nn.GroupNorm) and norm.num_groups == groups
 
 
+def test_groups_of_a_large_image_are_exact() -> None:
+    """In channels-last, torch's own sums are off by 5e-4 here."""
+    torch.manual_seed(0)
+    x = (torch.randn(1, 32, 600, 800) + 3).contiguous(memory_format=torch.channels_last)
+    norm = NORMALIZATIONS["group"](32, False)
+    expected = nn.functional.group_norm(x.double(), 8)
+    assert (norm(x) - expected).abs().max() < 5e-6
+
+
 def test_parameters() -> None:
     """3x3 convolutions, two normalizations of two vectors, a 1x1 shortcut, all with biases."""
     i, o = 3, 32
