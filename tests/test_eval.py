@@ -115,9 +115,16 @@ def test_classical_codecs_at_all_their_settings(
     evaluation.run()
     with (tmp_path / "run" / "rd.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert Counter(row["model"] for row in rows) == {name: 1 if name in ("png", "bmp") else 12 for name in names}
+    assert Counter(row["model"] for row in rows) == {
+        name: 1 if name in ("png", "bmp") else 12 for name in names
+    }
     libraries = {(row["model"], row["library"].rsplit(" ")[0]) for row in rows}
-    assert libraries >= {("jpeg2000", "OpenJPEG"), ("webp", "libwebp"), ("avif", "libavif"), ("bmp", "Pillow")}
+    assert libraries >= {
+        ("jpeg2000", "OpenJPEG"),
+        ("webp", "libwebp"),
+        ("avif", "libavif"),
+        ("bmp", "Pillow"),
+    }
     for row in rows:
         folder = tmp_path / "run" / row["run"]
         result = json.loads((folder / "test.json").read_text())

@@ -43,8 +43,8 @@ class PillowCodec(FileCodec):
             value = scale.values[len(scale.values) // 2] if value is None else value
             if type(value) is not int or not scale.low <= value <= scale.high:
                 raise UserError(
-                    f"The {scale.name} of {name} must be a whole number from {scale.low} to {scale.high}, not "
-                    f"{value!r}."
+                    f"The {scale.name} of {name} must be a whole number from {scale.low} to {scale.high}, "
+                    f"not {value!r}."
                 )
             options, moving, setting = {scale.name: value}, [scale.name], scale.words.format(value)
             self._arguments = scale.arguments(value)
@@ -82,7 +82,7 @@ class PillowCodec(FileCodec):
         data = self.format.finished(buffer.getvalue(), channels)
         return Encoded(data, reconstruct=lambda: self.decode(data), estimate_bits=lambda: math.nan)
 
-    def decode(self, data: bytes, shape: tuple[int, int, int] | None = None) -> Pixels:
+    def decode(self, data: bytes, shape: tuple[int, ...] | None = None) -> Pixels:
         """See `FileCodec.decode`; with ``shape``, an image ``[H, W, C]`` of another is refused unread."""
         try:
             with PIL.Image.open(io.BytesIO(data), formats=[self.format.pillow]) as image:

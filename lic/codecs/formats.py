@@ -1,4 +1,4 @@
-"""The file formats that Pillow reads and writes, each with what is set of it: the table of classical codecs."""
+"""The file formats that Pillow writes for `lic.codecs.classical`, each with what is set of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,17 +30,19 @@ class Scale:
         return {"quality": value}
 
 
-class _Decibels(Scale):
-    """One quality layer of a given PSNR. At equal ratios instead, as ``opj_compress -r`` has them, plain and
-    difficult images would get the same rate: a mean over images would compare that with codecs which spend
-    their bits where they are needed, as all others here do at equal quality."""
+class _Ratio(Scale):
+    """The bytes of the raw image over those of the file: at 24, colour has 1 bit per pixel and gray 1/3.
+
+    Papers plot JPEG 2000 so. At quality layers in dB, its other way, difficult images take most of the bits:
+    the mean PSNR of Kodak at 0.4 bpp is 29.84 dB instead of 31.13.
+    """
 
     def arguments(self, value: int) -> dict[str, Any]:
-        return {"quality_mode": "dB", "quality_layers": [value]}
+        return {"quality_mode": "rates", "quality_layers": [value]}
 
 
 _QUALITY = Scale("quality", "quality {}", 1, 95, (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95))
-_DECIBELS = _Decibels("decibels", "{} dB", 10, 60, tuple(range(24, 48, 2)))
+_RATIO = _Ratio("ratio", "ratio {}", 2, 1000, (240, 160, 120, 80, 60, 48, 36, 24, 16, 12, 8, 6))
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class _WebP(Format):
 
 
 class _Avif(Format):
-    """Gray is monochrome AV1, which Pillow before 12 reads as colour."""
+    """Gray is monochrome AV1, which older versions of Pillow read as colour."""
 
     def options(self, channels: int) -> dict[str, Any]:
         return {**self.fixed, "subsampling": "4:2:0" if channels == 3 else "4:0:0"}
@@ -114,7 +116,7 @@ FORMATS: dict[str, Format] = {
     "jpeg": Format("JPEG 4:2:0", "JPEG", ".jpg", _JPEG, 65500, _QUALITY),  # by default
     "jpeg_444": Format("JPEG 4:4:4", "JPEG", ".jpg", _JPEG, 65500, _QUALITY, {"subsampling": "4:4:4"}),
     "jpeg2000": _Jpeg2000(
-        "JPEG 2000", "JPEG2000", ".jp2", {"jpg_2000": "OpenJPEG"}, scale=_DECIBELS, fixed={"irreversible": True}
+        "JPEG 2000", "JPEG2000", ".jp2", {"jpg_2000": "OpenJPEG"}, scale=_RATIO, fixed={"irreversible": True}
     ),
     "webp": _WebP("WebP", "WEBP", ".webp", {"webp": "libwebp"}, 16383, _QUALITY),
     # Of one thread: by default the tiles of a large image depend on the number of the machine's cores.

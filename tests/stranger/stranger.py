@@ -1,4 +1,4 @@
-"""A package of somebody else's: networks, a codec around JPEG, another without a network, a training, a measure.
+"""A package of somebody else's: a network, a codec around JPEG, one without a network, a training, a measure.
 
 It shares nothing with lic's families but the contracts. `tests/test_stranger.py` installs and uses it.
 """
