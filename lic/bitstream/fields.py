@@ -129,7 +129,8 @@ class Varint(Field):
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
                 break
-        if byte >= 0x80 or not self.low <= value <= self.high:
+        overlong = shift > 0 and byte == 0
+        if byte >= 0x80 or overlong or not self.low <= value <= self.high:
             raise StreamError(
                 f"The stream's {self.name} is not from {self.low} to {self.high}: the file is damaged."
             )

@@ -1,4 +1,4 @@
-/* An adaptive binary range coder, and what is coded with it: maps of levels, and the bits that they keep.
+/* An adaptive binary range coder, and what is coded with it: maps of levels, the bits that they keep, and bytes.
 
    The payload is a binary fraction. It lies in an interval, of which each decision takes the part that its
    context's chance says. docs/streams.md describes every step. A walk over the positions is written once for
@@ -15,6 +15,7 @@
 #define PATIENCE 124 /* decisions that a context counts; then the oldest begin to fade */
 #define RECALL 4     /* decisions that still count when the next channel begins */
 #define MOST_STEPS 255
+#define STEADY 1020  /* decisions that a context of bytes counts, which fade more slowly */
 #define LAST ((uint64_t)1 << 56) /* the value of a payload's last byte; no interval is smaller */
 
 #if defined(__GNUC__)
@@ -41,7 +42,7 @@ typedef struct {
     size_t length;
 } Coder;
 
-static uint32_t rates[PATIENCE + 1]; /* that a context learns with, in 1/65536, by `seen` */
+static uint32_t rates[STEADY + 1]; /* that a context learns with, in 1/65536, by `seen` */
 
 static void forget(Context *contexts, size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -95,7 +96,8 @@ static void shift(Coder *coder, int decoding) {
 }
 
 /* Code a decision or find it; what is given for it means nothing to a decoder. */
-static ALWAYS_INLINE int decide(Coder *coder, Context *context, int bit, const int decoding) {
+static ALWAYS_INLINE int decide(Coder *coder, Context *context, int bit, const uint32_t patience,
+                                const int decoding) {
     uint64_t chance = context->chance >> (32 - PRECISION) | 1; /* never all nor nothing */
     uint64_t part = (coder->range >> PRECISION) * chance;
     uint64_t rate = rates[context->seen];
@@ -112,7 +114,7 @@ static ALWAYS_INLINE int decide(Coder *coder, Context *context, int bit, const i
             raise_low(coder, part);
         context->chance -= (uint32_t)(context->chance * rate >> 16);
     }
-    context->seen += context->seen < PATIENCE;
+    context->seen += context->seen < patience;
     if (coder->range >> 56 == 0)
         shift(coder, decoding);
     return bit;
@@ -133,7 +135,7 @@ static ALWAYS_INLINE void walk_levels(Coder *coder, unsigned char *levels, Py_ss
             int west = x ? levels[-1] : -1, north = y ? levels[-width] : -1, level = 0;
             for (int step = 0; step < steps; step++) {
                 Context *context = &contexts[6 * compared(west, step) + compared(north, step)];
-                if (!decide(coder, context, *levels > step, decoding))
+                if (!decide(coder, context, *levels > step, PATIENCE, decoding))
                     break;
                 level++;
             }
@@ -167,7 +169,7 @@ static ALWAYS_INLINE void walk_bits(Coder *coder, unsigned char *bits, const uns
                 if (above[x] > step) {
                     unsigned north = y ? here[x - width] & 3u : 0;
                     Context *context = &contexts[west << 8 | north << 6 | before];
-                    own = 1u + (unsigned)decide(coder, context, *bits, decoding);
+                    own = 1u + (unsigned)decide(coder, context, *bits, PATIENCE, decoding);
                 }
                 if (decoding)
                     *bits = own == 2;
@@ -177,6 +179,21 @@ static ALWAYS_INLINE void walk_bits(Coder *coder, unsigned char *bits, const uns
         }
     }
     free(known);
+}
+
+/* A byte takes eight decisions, from its highest bit on; the context is the bits above. */
+static ALWAYS_INLINE void walk_bytes(Coder *coder, unsigned char *values, Py_ssize_t count,
+                                     const int decoding) {
+    Context contexts[1 << 8];
+    forget(contexts, 1 << 8);
+    for (Py_ssize_t i = 0; i < count && coder->outcome == FINE; i++) {
+        unsigned known = 1;
+        for (int bit = 7; bit >= 0; bit--)
+            known = known << 1 |
+                    (unsigned)decide(coder, &contexts[known], decoding ? 0 : values[i] >> bit & 1, STEADY, decoding);
+        if (decoding)
+            values[i] = (unsigned char)known;
+    }
 }
 
 /* The payload ends with the first byte that leads into the interval. */
@@ -310,6 +327,38 @@ static PyObject *decode_bits(PyObject *self, PyObject *arguments) {
     return bits;
 }
 
+static PyObject *encode_bytes(PyObject *self, PyObject *arguments) {
+    Py_buffer values;
+    if (!PyArg_ParseTuple(arguments, "y*:encode_bytes", &values))
+        return NULL;
+    Coder coder = {.range = UINT64_MAX};
+    Py_BEGIN_ALLOW_THREADS
+    walk_bytes(&coder, values.buf, values.len, 0);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&values);
+    return finish_encoding(&coder);
+}
+
+static PyObject *decode_bytes(PyObject *self, PyObject *arguments) {
+    Py_buffer payload;
+    Py_ssize_t count;
+    if (!PyArg_ParseTuple(arguments, "y*n:decode_bytes", &payload, &count))
+        return NULL;
+    PyObject *values = NULL;
+    if ((count >= 1 || refuse("there must be a byte to decode")) &&
+        (values = PyBytes_FromStringAndSize(NULL, count))) {
+        Coder coder = {.range = UINT64_MAX};
+        start_decoding(&coder, &payload);
+        unsigned char *out = (unsigned char *)PyBytes_AsString(values);
+        Py_BEGIN_ALLOW_THREADS
+        walk_bytes(&coder, out, count, 1);
+        Py_END_ALLOW_THREADS
+        values = finish_decoding(&coder, values);
+    }
+    PyBuffer_Release(&payload);
+    return values;
+}
+
 static PyMethodDef methods[] = {
     {"encode_levels", encode_levels, METH_VARARGS,
      "encode_levels(levels, height, width, steps) -> bytes; levels are bytes from 0 to steps."},
@@ -320,13 +369,16 @@ static PyMethodDef methods[] = {
     {"decode_bits", decode_bits, METH_VARARGS,
      "decode_bits(payload, levels, channels, height, width, steps) -> bytes, 0 where none is kept;\n"
      "ValueError if damaged."},
+    {"encode_bytes", encode_bytes, METH_VARARGS, "encode_bytes(values) -> bytes."},
+    {"decode_bytes", decode_bytes, METH_VARARGS,
+     "decode_bytes(payload, count) -> bytes; ValueError if damaged."},
     {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_bits", NULL, 0, methods, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__bits(void) {
-    for (uint32_t seen = 0; seen <= PATIENCE; seen++)
+    for (uint32_t seen = 0; seen <= STEADY; seen++)
         rates[seen] = 65536 / (seen + 4);
     return PyModule_Create(&module);
 }

@@ -1,4 +1,4 @@
-"""Adaptive coding of the map of levels, and of the bits that it keeps.
+"""Adaptive coding of the map of levels, of the bits that it keeps, and of bytes.
 
 A decision has the chance of a one that its context has learnt so far: from the west, the north, and the same
 place in the three channels before. Integers decide alone, so every machine finds the same payload. The
@@ -41,8 +41,8 @@ def decode_levels(payload: bytes, height: int, width: int, steps: int) -> Tensor
         StreamError: the payload is not that of any such map. One that is changed can be another map's.
     """
     assert min(height, width) >= 1 and 1 <= steps <= 255
-    levels = _decoded(lambda: _coder.decode_levels(payload, height, width, steps))
-    return levels.view(height, width)
+    levels = decoded(lambda: _coder.decode_levels(payload, height, width, steps))
+    return _tensor(levels).view(height, width)
 
 
 def encode_bits(bits: Tensor, levels: Tensor, steps: int) -> bytes:
@@ -64,8 +64,22 @@ def decode_bits(payload: bytes, levels: Tensor, channels: int, steps: int) -> Te
     """
     check_groups(channels, steps)
     kept, (height, width) = check_levels(levels, steps), levels.shape
-    bits = _decoded(lambda: _coder.decode_bits(payload, kept, channels, height, width, steps))
-    return bits.view(channels, height, width)
+    bits = decoded(lambda: _coder.decode_bits(payload, kept, channels, height, width, steps))
+    return _tensor(bits).view(channels, height, width)
+
+
+def encode_bytes(values: bytes) -> bytes:
+    """Code bytes, each from its highest bit on; the context of a bit is what is above it."""
+    return _coder.encode_bytes(values)
+
+
+def decode_bytes(payload: bytes, count: int) -> bytes:
+    """The bytes of `encode_bytes`.
+
+    Raises:
+        StreamError: the payload is not that of any so many bytes. One that is changed can be that of others.
+    """
+    return decoded(lambda: _coder.decode_bytes(payload, count))
 
 
 def check_levels(levels: Tensor, steps: int) -> NDArray[np.uint8]:
@@ -88,8 +102,13 @@ def check_groups(channels: int, steps: int) -> None:
     assert 1 <= steps <= 255 and channels >= 1 and channels % steps == 0
 
 
-def _decoded(decode: Callable[[], bytes]) -> Tensor:
+def _tensor(values: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(values), dtype=torch.uint8)
+
+
+def decoded(decode: Callable[[], bytes]) -> bytes:
+    """What a decoder finds; its ValueError becomes a `StreamError`."""
     try:
-        return torch.frombuffer(bytearray(decode()), dtype=torch.uint8)
+        return decode()
     except ValueError as error:
         raise StreamError(f"The stream cannot be decoded ({error}): the file is forged.") from error

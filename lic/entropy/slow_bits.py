@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 _PRECISION = 16  # bits of a chance that an interval is divided by; a context keeps 32
 _PATIENCE = 124  # decisions that a context counts; then the oldest begin to fade
+_STEADY = 1020  # decisions that a context of bytes counts, which fade more slowly
 _RECALL = 4  # decisions that still count when the next channel begins
 _LAST = 1 << 56  # the value of a payload's last byte; no interval is smaller
 
@@ -19,8 +20,8 @@ _Array = NDArray[np.uint8]
 class _Contexts:
     """The chance of a one of each context, in 2⁻³², and how many decisions it comes from."""
 
-    def __init__(self, count: int):
-        self.chances, self.seen = [1 << 31] * count, [0] * count
+    def __init__(self, count: int, patience: int = _PATIENCE):
+        self.chances, self.seen, self.patience = [1 << 31] * count, [0] * count, patience
 
     def recall(self) -> None:
         """Trust what was seen less than what comes."""
@@ -31,7 +32,7 @@ class _Contexts:
         rate = 65536 // (self.seen[context] + 4)
         chance = self.chances[context]
         self.chances[context] += ((1 << 32) - chance) * rate >> 16 if bit else -(chance * rate >> 16)
-        self.seen[context] = min(self.seen[context] + 1, _PATIENCE)
+        self.seen[context] = min(self.seen[context] + 1, self.patience)
 
 
 class _Encoder:
@@ -156,6 +157,17 @@ def _walk_bits(coder: _Encoder, bits: _Array, levels: _Array, steps: int) -> lis
     return found
 
 
+def _walk_bytes(coder: _Encoder, values: bytes) -> bytes:
+    contexts = _Contexts(1 << 8, _STEADY)
+    found = bytearray()
+    for value in values:
+        known = 1
+        for bit in range(7, -1, -1):
+            known = known << 1 | coder.decide(contexts, known, bool(value >> bit & 1))
+        found.append(known & 255)
+    return bytes(found)
+
+
 def encode_levels(levels: _Array, height: int, width: int, steps: int) -> bytes:
     """See ``_bits.encode_levels``."""
     coder = _Encoder()
@@ -184,3 +196,18 @@ def decode_bits(payload: bytes, levels: _Array, channels: int, height: int, widt
     bits = _walk_bits(coder, np.zeros((channels, height, width), np.uint8), levels, steps)
     coder.check()
     return bytes(bits)
+
+
+def encode_bytes(values: _Array | bytes) -> bytes:
+    """See ``_bits.encode_bytes``."""
+    coder = _Encoder()
+    _walk_bytes(coder, bytes(values))
+    return coder.finish()
+
+
+def decode_bytes(payload: bytes, count: int) -> bytes:
+    """See ``_bits.decode_bytes``."""
+    coder = _Decoder(payload)
+    values = _walk_bytes(coder, bytes(count))
+    coder.check()
+    return values
