@@ -16,7 +16,8 @@ ImageUpsampler = Callable[[int, int], nn.Module]
 class Bicubic(nn.Module):
     """Bicubic interpolation, ``factor`` times as many pixels along a side: [N, C, h, w] -> [N, C, H, W].
 
-    Keys' kernel with a = -0.75, centres of pixels aligned, the border repeated.
+    Keys' kernel with a = -1/2, as Pillow and Matlab have it; torch's own default is another, with which a ramp
+    is none any more. Weights of pixels beyond the border are given to the others.
     """
 
     def __init__(self, channels: int, factor: int):
@@ -25,7 +26,8 @@ class Bicubic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """In float32, whatever the precision of training."""
-        return F.interpolate(x.float(), scale_factor=self.factor, mode="bicubic", align_corners=False)
+        size = (self.factor * x.shape[2], self.factor * x.shape[3])
+        return F.interpolate(x.float(), size, mode="bicubic", antialias=True)
 
 
 UPSAMPLERS: dict[str, Upsampler] = {"tconv": tconv, "subpixel": SubPixelConv}
