@@ -22,7 +22,7 @@ class _EightBits(torch.autograd.Function):
         return (255 * v.clamp(0, 1)).round() / 255
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (v,) = ctx.saved_tensors
         leads_away = ((v < 0) & (gradient > 0)) | ((v > 1) & (gradient < 0))
         return gradient.masked_fill(leads_away, 0)

@@ -1,4 +1,4 @@
-"""L = MSE(x, x_hat) + α·MAE(I_in, I_out) + λ·var(compact): equation 2 of Deshmukh and Pollett, and a term of ours.
+"""L = MSE(x, x_hat) + α·MAE(I_in, I_out) + λ·var(compact): equation 2 of Deshmukh and Pollett, and λ of ours.
 
 The only place that fixes its scales: means over the pixels of an image, with pixels on 0…1. As printed, the
 first term is the square of a sum of differences, which the text calls a mean squared error. "I_out" has two

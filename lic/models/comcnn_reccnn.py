@@ -1,4 +1,4 @@
-"""ComCNN and RecCNN of Jiang et al. 2017, the baseline of Deshmukh and Pollett: see docs/deshmukh_pollett.md."""
+"""ComCNN and RecCNN of Jiang et al. 2017, the baseline of Deshmukh and Pollett: docs/deshmukh_pollett.md."""
 
 from torch import nn
 

@@ -56,8 +56,8 @@ class CompactImage(CompressionModel):
     Args:
         stride: 2, 3 or 4.
         channels: of the image, 3 or 1.
-        quantise_in_training: whether the compact image has 8 bits in training, too; else it is unbounded there,
-            as in the paper.
+        quantise_in_training: whether the compact image has 8 bits in training, too; else it is unbounded
+            there, as in the paper.
 
     Raises:
         UserError: an option that is none of these.
@@ -77,7 +77,7 @@ class CompactImage(CompressionModel):
         self.quantise_in_training = quantise_in_training
 
     def start(self) -> None:
-        """Xavier's initial values; biases are zero, but the compact image's: it begins in the middle of 0…1."""
+        """Xavier's initial values; biases are zero, but the compact image's: in the middle of 0…1."""
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.xavier_uniform_(layer.weight)
@@ -103,7 +103,9 @@ class CompactImage(CompressionModel):
 
     def encode(self, image: Pixels, tile: int) -> Coded:
         """See `CompressionModel.encode`: as `encode_with` does, with a static Huffman code."""
-        return self.encode_with(lambda compact: (CODERS[HUFFMAN].encode(compact), lambda: compact), image, tile)
+        return self.encode_with(
+            lambda compact: (CODERS[HUFFMAN].encode(compact), lambda: compact), image, tile
+        )
 
     def decode(self, stream: Stream, tile: int) -> Pixels:
         """See `CompressionModel.decode`: of `encode`'s streams."""
@@ -124,7 +126,7 @@ class CompactImage(CompressionModel):
 
         def stages() -> Inner:
             """Of one file: what bicubic interpolation alone would show, and what the decoder makes of it."""
-            drawn = {"up-sampled": self.up, "x_hat": self.expand}
+            drawn: dict[str, Network] = {"up-sampled": self.up, "x_hat": self.expand}
             bits, small = 8 * len(payload), kept()
             images = {name: self._draw(net, small, size, tile) for name, net in drawn.items()}
             return Inner(stages=tuple(Stage(name, image, bits) for name, image in images.items()))

@@ -1,4 +1,4 @@
-"""ICM and IRM of Deshmukh and Pollett, "Residual CNN Image Compression": see docs/deshmukh_pollett.md."""
+"""ICM and IRM of Deshmukh and Pollett, "Residual CNN Image Compression": docs/deshmukh_pollett.md."""
 
 from torch import Tensor, nn
 

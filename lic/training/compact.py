@@ -1,4 +1,4 @@
-"""Trains the networks around a compact image (Deshmukh and Pollett; Jiang et al. 2017), both at once or in turns."""
+"""Trains the two networks around a compact image (Deshmukh and Pollett; Jiang et al. 2017)."""
 
 import logging
 from typing import Any
@@ -24,8 +24,8 @@ _log = logging.getLogger(__name__)
 class Compact(OneLoss):
     """MSE + α·MAE(I_in, I_out) + λ·var(compact), see `lic.losses.compact`.
 
-    The rate is no part of it: it is chosen by the network's stride and by the codec inside. λ weighs a term of
-    ours and may be None.
+    The rate is no part of it: it is chosen by the network's stride and by the codec inside. λ weighs a term
+    of ours and may be None.
 
     In turns, the network behind the codec learns first, then the one before it, and so on, each for an equal
     share of the steps (Jiang et al.). The other one stays as it is, with the running statistics of its batch

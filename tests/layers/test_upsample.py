@@ -21,7 +21,9 @@ def test_unknown_upsampler_of_images_is_refused_with_the_choices() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (12, 9)])
 def test_bicubic_interpolation_is_pillows(factor: int, size: tuple[int, int]) -> None:
     image = np.random.default_rng(0).random(size, np.float32)
-    large = PIL.Image.fromarray(image).resize((factor * size[1], factor * size[0]), PIL.Image.Resampling.BICUBIC)
+    large = PIL.Image.fromarray(image).resize(
+        (factor * size[1], factor * size[0]), PIL.Image.Resampling.BICUBIC
+    )
     batch = torch.from_numpy(image).expand(2, 3, *size)
     expected = torch.from_numpy(np.array(large)).expand(2, 3, -1, -1)
     torch.testing.assert_close(image_upsampler("bicubic")(3, factor)(batch), expected)

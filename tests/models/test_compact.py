@@ -21,7 +21,8 @@ from lic.models.comcnn_reccnn import ComCNNRecCNN
 from lic.models.icm_irm import ICMIRM
 
 INFO = CodecInfo("compact", "", learned=True, model="compact")
-COM, ICM = {"name": "comcnn_reccnn"}, {"name": "icm_irm"}
+COM: dict[str, Any] = {"name": "comcnn_reccnn"}
+ICM: dict[str, Any] = {"name": "icm_irm"}
 KINDS: dict[str, dict[str, Any]] = {
     "com": COM,
     "com stride 3": COM | {"stride": 3},
@@ -247,4 +248,3 @@ def test_a_colour_image_has_no_place_in_a_gray_network() -> None:
     codec = LearnedCodec(make(**ICM, channels=1), INFO)
     with pytest.raises(UserError, match="colour"):
         codec.encode(image(8, 8))
-

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_in_turns_one_network_learns_while_the_other_rests(make: Any, fit: Any, 
     initial = {name: value.detach().clone() for name, value in codec.net.state_dict().items()}
     train(fit, codec, tmp_path, recorder, max_steps=8, val_check_interval=3)
     weights = [initial, *recorder.weights]
-    moved = [_moved(*pair) for pair in zip(weights, weights[1:], strict=False)]
+    moved = [_moved(*pair) for pair in pairwise(weights)]
     assert moved == [{"rec"}] * 2 + [{"com"}] * 2 + [{"rec"}] * 2 + [{"com"}] * 2
 
 
