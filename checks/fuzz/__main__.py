@@ -35,7 +35,7 @@ import torch
 
 from checks.fuzz.forging import Target
 from checks.fuzz.models import Checkpoints, ModelFiles
-from checks.fuzz.payloads import BinaryPayloads
+from checks.fuzz.payloads import BinaryPayloads, PixelPayloads
 from checks.fuzz.streams import LargeStreams, Streams
 from lic.errors import UserError
 from lic.models import MODELS
@@ -43,6 +43,7 @@ from lic.models import MODELS
 TARGETS: dict[str, Callable[[], Target]] = {
     **{f"streams-{name}": partial(Streams, name) for name in MODELS},
     "streams-binary": BinaryPayloads,
+    "streams-pixels": PixelPayloads,
     "large-streams": partial(LargeStreams, "baseline"),
     **{f"model-files-{name}": partial(ModelFiles, name) for name in MODELS},
     "checkpoints": partial(Checkpoints, "hyperprior"),

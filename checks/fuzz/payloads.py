@@ -1,4 +1,4 @@
-"""Attacks on the coders of binary latents, below any network."""
+"""Attacks on the coders of binary latents and of 8-bit images, below any network."""
 
 import random
 
@@ -7,9 +7,11 @@ import torch
 
 from checks.fuzz.forging import mutate
 from lic.entropy import adaptive_bits, bits, raw_bits
+from lic.entropy.pixels import CODERS as PIXEL_CODERS
 
 CODERS = (bits, adaptive_bits, raw_bits)
 SHAPES = ((1, 1, 1, 1), (8, 5, 7, 8), (64, 16, 24, 8), (3, 1, 40, 3), (510, 2, 2, 255))  # n, h, w, steps
+IMAGES = ((1, 1, 1), (1, 1, 3), (16, 24, 3), (40, 60, 1), (3, 500, 3))
 
 
 class BinaryPayloads:
@@ -45,3 +47,33 @@ class BinaryPayloads:
         flags = coder.decode_bits(payload, given, n, steps)
         assert coder.encode_bits(flags, given, steps) == payload
         return "bits"
+
+
+class PixelPayloads:
+    """Decodes forged payloads of images with all coders; what they accept must be what they would write.
+
+    The first bytes of an input choose the shape and the coder.
+    """
+
+    def __init__(self) -> None:
+        noise = np.random.default_rng(0)
+        self.coders = list(PIXEL_CODERS.values())
+        self.valid = []
+        for shape, size in enumerate(IMAGES):
+            flat = np.repeat(noise.integers(0, 256, size[1:], np.uint8)[None], size[0], axis=0)
+            steep = noise.geometric(0.3, size).clip(0, 255).astype(np.uint8)
+            for image in (flat, steep, noise.integers(0, 256, size, np.uint8)):
+                for number, coder in enumerate(self.coders):
+                    self.valid.append(bytes([shape, number]) + coder.encode(image))
+
+    def forge(self, rng: random.Random) -> bytes:
+        """See `Target`."""
+        chosen, other = rng.choice(self.valid), rng.choice(self.valid)
+        return chosen[:2] + mutate(rng, chosen[2:], other[2:])
+
+    def read(self, data: bytes) -> str:
+        """See `Target`."""
+        coder, payload = self.coders[data[1]], data[2:]
+        image = coder.decode(payload, IMAGES[data[0]])
+        assert coder.encode(image) == payload
+        return "an image"

@@ -31,6 +31,12 @@ def test_an_endless_varint_is_refused() -> None:
     assert reader.position == 3
 
 
+@pytest.mark.parametrize("data", [b"\x80\x00", b"\xff\x00", b"\x80\x81\x00"])
+def test_a_varint_that_is_longer_than_need_be_is_refused(data: bytes) -> None:
+    with pytest.raises(StreamError, match="side is not"):
+        VARINT.read(Reader(data))
+
+
 def test_reader_counts_and_stops() -> None:
     reader = Reader(b"abc")
     assert reader.take(2) == b"ab" and reader.take(0) == b"" and reader.position == 2

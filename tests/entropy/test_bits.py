@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lic.bitstream import StreamError
 from lic.entropy import adaptive_bits, bits, raw_bits, slow_bits
 
 from .latents import Latents, kept, random_latents, there_and_back
@@ -145,7 +146,7 @@ def test_the_rate_is_that_of_the_model(latents: Latents) -> None:
         assert abs(len(payload) - ideal) < 1e-3 * ideal + 2
 
 
-def _documented(decisions: Iterator[tuple[object, bool]]) -> bytes:
+def _documented(decisions: Iterator[tuple[object, bool]], patience: int = 124) -> bytes:
     """The payload as docs/streams.md has it, with numbers of any size in place of carries."""
     low, width, shifts = 0, 2**64 - 1, 0
     contexts: dict[object, tuple[int, int]] = {}
@@ -157,7 +158,7 @@ def _documented(decisions: Iterator[tuple[object, bool]]) -> bytes:
         part, rate = (width >> 16) * (chance >> 16 | 1), 65536 // (seen + 4)
         low, width = (low, part) if one else (low + part, width - part)
         chance += ((2**32 - chance) * rate >> 16) if one else -(chance * rate >> 16)
-        contexts[context] = chance, min(seen + 1, 124)
+        contexts[context] = chance, min(seen + 1, patience)
         while width < 2**56:
             low, width, shifts = low << 8, width << 8, shifts + 1
     return (-(-low // 2**56)).to_bytes(shifts + 1, "big")
@@ -168,6 +169,28 @@ def test_payloads_are_those_of_the_document(latents: Latents) -> None:
     _, levels, steps = latents
     assert adaptive_bits.encode_levels(levels, steps) == _documented(_decided_levels(levels, steps))
     assert adaptive_bits.encode_bits(*latents) == _documented(_decided_bits(*latents))
+
+
+def _decided_bytes(values: bytes) -> Iterator[tuple[object, bool]]:
+    for value in values:
+        digits = f"{value:08b}"
+        for place, digit in enumerate(digits):
+            yield digits[:place], digit == "1"
+
+
+@pytest.mark.parametrize("implementation", ["compiled", "slow"])
+@pytest.mark.parametrize("values", [b"\0", bytes(500), bytes(range(256)) * 6, b"abracadabra" * 90])
+def test_payloads_of_bytes_are_those_of_the_document(
+    values: bytes, implementation: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = request.getfixturevalue("compiled") if implementation == "compiled" else slow_bits
+    monkeypatch.setattr(adaptive_bits, "_coder", inner)
+    payload = adaptive_bits.encode_bytes(values)
+    assert payload == _documented(_decided_bytes(values), 1020)
+    assert adaptive_bits.decode_bytes(payload, len(values)) == values
+    for forged in (payload + b"\0", payload[:-1], b""):
+        with pytest.raises(StreamError, match="does not end where its bits do"):
+            adaptive_bits.decode_bytes(forged, len(values))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
