@@ -1,6 +1,6 @@
 """The networks of `lic.models.residual`: the autoencoder of one stage, and the post-processing.
 
-In coding, both come to large images in tiles. The autoencoder's transforms are swept in two halves: what is
+In coding, both come to large images in tiles. The autoencoder's transforms come in two halves: what is
 between them, a sixteenth of the pixels, is the largest that is held whole of so many channels. In one piece
 they would be computed more often, in single blocks four times as much would be held.
 """
@@ -15,7 +15,7 @@ from lic.layers import conv
 from lic.layers.binarizer import QUANTIZERS
 from lic.layers.mirrored import start_mirrored
 from lic.layers.normalized import Normalization, ResDwBlock, ResUpBlock
-from lic.models.sweep import Sweep
+from lic.models.tiled_net import TiledNet
 
 STRIDE = 16
 """Pixels along a side of a position: M = 4 halvings."""
@@ -60,8 +60,8 @@ class Autoencoder(nn.Module):
         )
         start_mirrored(cast(nn.Conv2d, self.to_code[0]), to_pairs=False, gain=4.0)
         start_mirrored(cast(nn.Conv2d, self.g_s[0]), from_pairs=False)
-        self._analysis = Sweep(self.g_a[:2], c, 4, 4, 1), Sweep(self.g_a[2:], m, 16, 4, 1)
-        self._synthesis = Sweep(self.g_s[:4], n, 16, 1, 4), Sweep(self.g_s[4:], m, 4, 1, 4)
+        self._analysis = TiledNet(self.g_a[:2], c, 4, 4, 1), TiledNet(self.g_a[2:], m, 16, 4, 1)
+        self._synthesis = TiledNet(self.g_s[:4], n, 16, 1, 4), TiledNet(self.g_s[4:], m, 4, 1, 4)
 
     def code(self, y: Tensor, kept: Tensor) -> Tensor:
         """The bits of y = g_a(x), -1 and 1, and 0 where none is kept: [N, n, h, w]."""
@@ -73,11 +73,11 @@ class Autoencoder(nn.Module):
 
     def analyze(self, x: Tensor, tile: int) -> Tensor:
         """What g_a gives for an image of any size, in tiles of so many pixels along a side."""
-        return _swept(self._analysis, x, tile)
+        return _in_tiles(self._analysis, x, tile)
 
     def synthesize(self, q: Tensor, tile: int) -> Tensor:
         """x_hat of the bits of an image of any size."""
-        return _swept(self._synthesis, self.quantizer.dequantize(q), tile).float()
+        return _in_tiles(self._synthesis, self.quantizer.dequantize(q), tile).float()
 
 
 class PostProcessing(nn.Sequential):
@@ -92,12 +92,12 @@ class PostProcessing(nn.Sequential):
             *(_Unit(64) for _ in range(8)),
             _from_zero(conv(64, channels, 3)),
         )
-        self._sweep = Sweep(self, 2 * channels, 1, 1, 1)
+        self._tiled = TiledNet(self, 2 * channels, 1, 1, 1)
 
     def polish(self, last: Tensor, first: Tensor, tile: int | None = None) -> Tensor:
         """The last stage's x' + P(x', x_hat of the first); in tiles of so many pixels a side, if told."""
         x = torch.cat([last, first], 1)
-        return last + (self(x) if tile is None else self._sweep(x, tile)).float()
+        return last + (self(x) if tile is None else self._tiled(x, tile)).float()
 
 
 class _Unit(nn.Module):
@@ -111,7 +111,7 @@ class _Unit(nn.Module):
         return x + self.body(x)
 
 
-def _swept(halves: Sequence[Sweep], x: Tensor, tile: int) -> Tensor:
+def _in_tiles(halves: Sequence[TiledNet], x: Tensor, tile: int) -> Tensor:
     for half in halves:
         x = half(x, tile)
     return x

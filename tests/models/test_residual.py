@@ -1,67 +1,21 @@
 """The codec of binary latents: architecture, coding to files, and what it refuses."""
 
-import copy
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from lic.bitstream import Stream, StreamError
-from lic.codecs.base import CodecInfo
 from lic.codecs.learned import LearnedCodec
-from lic.data import Pixels
-from lic.data.images import to_batch, to_float
 from lic.entropy import bits as coder
 from lic.errors import UserError
-from lic.layers import pad
 from lic.layers.importance import mask_of
 from lic.metrics.complexity import macs_per_pixel
-from lic.models import ResidualGN, build_model
-from lic.models.autoencoder import STRIDE, Autoencoder
+from lic.models import build_model
 from lic.models.residual import STEPS
 
-INFO = CodecInfo("residual", "", learned=True, model="residual_gn")
-KINDS: dict[str, dict[str, Any]] = {
-    "r=1": {},
-    "r=0": {"residuals": 0},
-    "r=3": {"residuals": 3},
-    "previous": {"quantizer": "previous"},
-    "independent": {"quantizer": "independent"},
-    "no map": {"importance": False, "bottleneck": 5},
-    "batch": {"normalization": "batch"},
-    "gdn": {"normalization": "gdn"},
-    "post": {"postprocess": True},
-    "gray": {"channels": 1},
-}
-
-
-def make(seed: int = 0, **options: Any) -> ResidualGN:
-    torch.manual_seed(seed)
-    net = build_model("residual_gn", **{"width": 8, "bottleneck": 16, **options})
-    assert isinstance(net, ResidualGN)
-    with torch.no_grad():
-        if net.importance:  # or all positions are alike
-            *earlier, last, _ = net.importance
-            assert isinstance(last, nn.Conv2d) and last.bias is not None
-            x = torch.from_numpy(image(96, 96, net.image_channels)).permute(2, 0, 1).unsqueeze(0) / 255
-            logits = last(nn.Sequential(*earlier)(net.main.g_a(x - 0.5)))
-            last.weight.mul_(2 / logits.std())
-            last.bias.copy_(2 * (last.bias - logits.mean()) / logits.std())
-        for stage in (net.main, *net.residual):
-            stage.get_parameter("g_s.6.weight").normal_(0, 0.05)
-        if net.post:  # or it does nothing yet
-            net.get_parameter("post.9.weight").normal_(0, 0.01)
-    return net.eval()
-
-
-def image(height: int, width: int, channels: int = 3) -> Pixels:
-    rows, columns = np.mgrid[:height, :width]
-    waves = [128 + 100 * np.sin(rows / (9 + c)) * np.cos(columns / (13 - c)) for c in range(channels)]
-    noise = np.random.default_rng(0).normal(0, 12, (height, width, channels))
-    return (np.stack(waves, -1) + noise).clip(0, 255).astype(np.uint8)
-
+from .binary_nets import INFO, KINDS, image, make
 
 PARAMETERS = {
     (32, 32): (305_092, 596_295, 887_498, 1_178_701),
@@ -227,71 +181,6 @@ def test_forged_payloads_are_refused(change: Any, words: str) -> None:
     forged = Stream(stream.fingerprint, 56, 40, b"", change(stream.payloads))
     with pytest.raises(StreamError, match=words):
         codec.decode(forged.pack())
-
-
-@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
-@pytest.mark.parametrize(("size", "tile"), [((75, 141), 48), ((17, 90), 32)])
-@torch.inference_mode()
-def test_tiles_give_what_the_whole_image_gives(
-    options: dict[str, Any], size: tuple[int, int], tile: int
-) -> None:
-    net = make(**options)
-    exact = copy.deepcopy(net).double()  # in single precision, sums over the whole image lose the last digits
-    x = pad(to_float(to_batch(image(*size, net.image_channels))), STRIDE)
-    for stage, reference in zip((net.main, *net.residual), (exact.main, *exact.residual), strict=True):
-        assert isinstance(stage, Autoencoder) and isinstance(reference, Autoencoder)
-        y, y_whole = stage.analyze(x - 0.5, tile), reference.g_a(x.double() - 0.5)
-        torch.testing.assert_close(y, y_whole.float(), atol=1e-5, rtol=1e-5)
-        q = stage.code(y, net.mask(y)[1])
-        x_hat = stage.synthesize(q, tile)
-        torch.testing.assert_close(x_hat, reference.decode(q.double()).float(), atol=1e-5, rtol=1e-5)
-        assert x_hat.std() > 0.01
-    if net.post and exact.post:
-        polished, whole = net.post.polish(x_hat, x, tile), exact.post.polish(x_hat.double(), x.double())
-        torch.testing.assert_close(polished, whole.float(), atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
-def test_a_file_of_one_tile_is_decoded_with_another(options: dict[str, Any]) -> None:
-    net = make(**options)
-    pixels = image(50, 70, net.image_channels)
-    codecs = [LearnedCodec(net, INFO, tile=tile) for tile in (32, 48, 1000)]
-    for codec in codecs:
-        encoded = codec.encode(pixels)
-        decoded = codec.decode(encoded.data)
-        inner = encoded.inner()
-        assert np.array_equal(decoded, encoded.reconstruct())
-        assert inner and np.array_equal(decoded, inner.stages[-1].image)
-        for other in codecs:
-            assert np.abs(other.decode(encoded.data).astype(int) - decoded).max() <= 1
-
-
-MEMORY = """
-import resource, sys
-import numpy as np, torch
-from lic import allocator
-from lic.codecs.base import CodecInfo
-from lic.codecs.learned import LearnedCodec
-from lic.models import build_model
-
-allocator.tune()
-net = build_model("residual_gn", width=32, bottleneck=16)
-codec = LearnedCodec(net, CodecInfo("", "", learned=True, model=""), tile=256)
-image = np.random.default_rng(0).integers(0, 256, (int(sys.argv[1]), 1024, 3), np.uint8)
-small = codec.encode(image[:512])  # what one tile takes, and libraries
-codec.decode(small.data)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-assert codec.decode(codec.encode(image).data).shape == image.shape
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / (image[512:].size / 3))
-"""
-
-
-@pytest.mark.slow
-def test_memory_is_that_of_images_not_of_channels(run_python: Any) -> None:
-    """A pixel more takes 12 bytes in each of a few images and 8 between the halves; in one piece, 1,000."""
-    done = run_python("-c", MEMORY, "1536")
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 100
 
 
 @pytest.mark.parametrize(

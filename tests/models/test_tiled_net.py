@@ -11,10 +11,10 @@ from lic.errors import UserError
 from lic.layers import conv
 from lic.layers.normalized import NORMALIZATIONS, ResDwBlock, ResUpBlock
 from lic.models import tiling
-from lic.models.sweep import Sweep
+from lic.models.tiled_net import TiledNet
 
 
-def make(norm: str, *, up: bool, seed: int = 0) -> Sweep:
+def make(norm: str, *, up: bool, seed: int = 0) -> TiledNet:
     """Two blocks, and for synthesis a convolution behind them; affine maps and running statistics vary."""
     torch.manual_seed(seed)
     kind = NORMALIZATIONS[norm]
@@ -31,7 +31,7 @@ def make(norm: str, *, up: bool, seed: int = 0) -> Sweep:
             assert layer.running_mean is not None and layer.running_var is not None
             layer.running_mean.normal_(0, 0.3)
             layer.running_var.uniform_(0.5, 2)
-    return Sweep(net.eval(), 8, 4, 1, 4) if up else Sweep(net.eval(), 3, 4, 4, 1)
+    return TiledNet(net.eval(), 8, 4, 1, 4) if up else TiledNet(net.eval(), 3, 4, 4, 1)
 
 
 def scene(channels: int, height: int, width: int) -> Tensor:
@@ -46,13 +46,13 @@ def scene(channels: int, height: int, width: int) -> Tensor:
 @pytest.mark.parametrize(("size", "tile"), [((37, 53), 64), ((37, 53), 36), ((5, 70), 40), ((9, 9), 35)])
 @torch.inference_mode()
 def test_tiles_give_what_the_whole_gives(norm: str, up: bool, size: tuple[int, int], tile: int) -> None:
-    sweep = make(norm, up=up)
-    x = scene(sweep.channels, size[0] * sweep.inputs, size[1] * sweep.inputs)
-    whole = copy.deepcopy(sweep.net).double()(x.double())
-    tiled = sweep(x, tile)
+    tiled_net = make(norm, up=up)
+    x = scene(tiled_net.channels, size[0] * tiled_net.inputs, size[1] * tiled_net.inputs)
+    whole = copy.deepcopy(tiled_net.net).double()(x.double())
+    tiled = tiled_net(x, tile)
     assert tiled.shape == whole.shape and tiled.dtype == torch.float32
     torch.testing.assert_close(tiled, whole.float(), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(tiled, sweep(x, 10_000), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(tiled, tiled_net(x, 10_000), atol=1e-4, rtol=1e-4)
 
 
 @torch.inference_mode()
@@ -65,24 +65,24 @@ def test_the_mean_may_be_large_beside_the_deviation() -> None:
     whole = copy.deepcopy(net).double()(x.double())
     assert whole.std() > 0.5
     # the convolution itself rounds to 2^-18 of a deviation around 0.01
-    torch.testing.assert_close(Sweep(net, 4, 1, 1, 1)(x, 16), whole.float(), atol=2e-3, rtol=0)
+    torch.testing.assert_close(TiledNet(net, 4, 1, 1, 1)(x, 16), whole.float(), atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize("up", [False, True])
 @torch.inference_mode()
 def test_one_tile_is_the_net_itself(up: bool) -> None:
-    sweep = make("group", up=up)
-    x = scene(sweep.channels, 10 * sweep.inputs, 40 * sweep.inputs)
-    assert torch.equal(sweep(x, 80), sweep.net(x))
+    tiled_net = make("group", up=up)
+    x = scene(tiled_net.channels, 10 * tiled_net.inputs, 40 * tiled_net.inputs)
+    assert torch.equal(tiled_net(x, 80), tiled_net.net(x))
 
 
 @torch.inference_mode()
 def test_the_net_is_left_as_it_was_and_its_weights_are_not_remembered() -> None:
-    sweep, x = make("group", up=True), scene(8, 20, 20)
-    before, layers = sweep(x, 32), list(sweep.net.modules())
-    assert list(sweep.net.modules()) == layers
-    sweep.net.load_state_dict(make("group", up=True, seed=1).net.state_dict())
-    after = sweep(x, 32)
+    tiled_net, x = make("group", up=True), scene(8, 20, 20)
+    before, layers = tiled_net(x, 32), list(tiled_net.net.modules())
+    assert list(tiled_net.net.modules()) == layers
+    tiled_net.net.load_state_dict(make("group", up=True, seed=1).net.state_dict())
+    after = tiled_net(x, 32)
     assert (before - after).abs().max() > 0.1
     assert torch.equal(after, make("group", up=True, seed=1)(x, 32))
 
@@ -94,11 +94,11 @@ class _Everything(nn.Conv2d):
 
 def test_what_sees_all_in_another_way_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     net = nn.Sequential(_Everything(2, 2, 1), nn.GroupNorm(1, 2))
-    sweep, x = Sweep(net, 2, 1, 1, 1), scene(2, 40, 50)
-    assert torch.equal(sweep(x, 20), net(x))
+    tiled_net, x = TiledNet(net, 2, 1, 1, 1), scene(2, 40, 50)
+    assert torch.equal(tiled_net(x, 20), net(x))
     monkeypatch.setattr(tiling, "WHOLE", 1999)
     with pytest.raises(UserError, match="takes 1,999 pixels at most"):
-        sweep(x, 20)
+        tiled_net(x, 20)
 
 
 def test_nothing_is_kept_for_gradients() -> None:

@@ -18,7 +18,7 @@ from lic.models.tiling import Tile, margin, scaled, tiles
 _ROWS = 32  # that are in double precision at once
 
 
-class Sweep:
+class TiledNet:
     """A transform in tiles of an image: [N, C, h, w] -> [N, C', h', w'], as ``net`` gives it.
 
     A normalization of groups costs one more pass, up to the place where it stands; other layers cost none.
