@@ -25,7 +25,7 @@ def main(cfg: DictConfig) -> float:
     from hydra.utils import instantiate, to_absolute_path
 
     from lic.codecs.base import each_setting
-    from lic.codecs.classical import classical_codecs
+    from lic.codecs.classical import classical_codec
     from lic.data.module import checked_data
     from lic.errors import UserError
     from lic.evaluation.evaluate import evaluate_classical, evaluate_settings, some_pictures
@@ -40,7 +40,7 @@ def main(cfg: DictConfig) -> float:
     names, paths = ([given] if isinstance(given, str) else given or [] for given in (cfg.codec, cfg.ckpt))
     controlled = cfg.target_bpp is not None
     for name in [*names, *cfg.classical]:
-        classical_codecs(name)  # an unknown one is found out before the work
+        classical_codec(name)  # an unknown one is found out before the work
     learned = [load_codec(to_absolute_path(path)) for path in paths]
     codecs = [codec for _, codec in each_setting(paths, learned)]
     if controlled and len(codecs) < 2:

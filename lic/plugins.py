@@ -17,7 +17,7 @@ from lic.errors import UserError
 
 @cache
 def names(group: str) -> tuple[str, ...]:
-    """Of all that installed packages offer in a group ("lic.models", "lic.measures"), sorted."""
+    """Of all that installed packages offer in a group such as "lic.models", sorted."""
     return tuple(sorted({point.name for point in entry_points(group=group)}))
 
 

@@ -1,7 +1,9 @@
 """eval.py as people call it."""
 
 import csv
+import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from lic import eval as evaluation
-from lic.data import write_png
+from lic.data import read_image, write_png
 
 from .saved import save_run
 
@@ -99,6 +101,42 @@ def test_a_gray_model_names_the_image_in_colour_before_the_work(
     assert not list((tmp_path / "run").rglob("*.lic")) and not list((tmp_path / "run").rglob("*.png"))
     done = run_python(*command, "hydra.run.dir=run", "data.channels=1")
     assert done.returncode == 0, done.stderr
+
+
+def test_classical_codecs_at_all_their_settings(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (photos / "0.png").unlink()
+    write_png(photos / "1.png", read_image(photos / "1.png")[..., :1])
+    monkeypatch.chdir(tmp_path)
+    names = ("jpeg", "jpeg_444", "jpeg2000", "webp", "avif", "png", "bmp")
+    options = (f"codec={','.join(names)}", "data=folder", f"data.root={photos}", "hydra.run.dir=run")
+    monkeypatch.setattr(sys, "argv", ["eval.py", *options])
+    evaluation.run()
+    with (tmp_path / "run" / "rd.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert Counter(row["model"] for row in rows) == {
+        name: 1 if name in ("png", "bmp") else 12 for name in names
+    }
+    libraries = {(row["model"], row["library"].rsplit(" ")[0]) for row in rows}
+    assert libraries >= {
+        ("jpeg2000", "OpenJPEG"),
+        ("webp", "libwebp"),
+        ("avif", "libavif"),
+        ("bmp", "Pillow"),
+    }
+    for row in rows:
+        folder = tmp_path / "run" / row["run"]
+        result = json.loads((folder / "test.json").read_text())
+        assert result["codec"]["options"]["library"] == row["library"]
+        files = sorted((folder / "streams").iterdir())
+        assert [one["bytes"] for one in result["rows"]] == [file.stat().st_size for file in files]
+        assert [read_image(file).shape[2] for file in files] == [3 if row["model"] == "webp" else 1, 3]
+        kept = [read_image(folder / "reconstructions" / f"{i}.png") for i in (1, 2)]
+        assert [image.shape for image in kept] == [(80, 80, 1), (96, 80, 3)]
+        assert (row["psnr"] == "inf") == (row["setting"] == "lossless")
+    report = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert all(label in report for label in ("JPEG 4:2:0", "JPEG 4:4:4", "JPEG 2000", "AVIF", "lossless"))
 
 
 @pytest.mark.usefixtures("runs")

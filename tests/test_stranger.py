@@ -36,6 +36,7 @@ def lic(run_python: Any, tmp_path: Path) -> Any:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1\n")
     (info / "entry_points.txt").write_text(
         "[lic.models]\nhalf = stranger:Half\n[lic.measures]\nworst = stranger:WORST\n"
+        "[lic.codecs]\ntiff = stranger:Tiff\n"
     )
     path = os.pathsep.join([str(site), str(STRANGER.parents[1])])
 
@@ -119,6 +120,17 @@ def test_gray_from_file_to_file(lic: Any, photos: Path, tmp_path: Path) -> None:
     assert "Layers of half" in lic("complexity", *conf, "model=half", "model.channels=1")
     said = lic("compress", str(photos / "a.png"), "x.lic", "-m", str(run), code=2)
     assert said.startswith("Error: ") and "in colour" in said and said.count("\n") == 1
+
+
+def test_a_codec_without_a_network(lic: Any, photos: Path, tmp_path: Path) -> None:
+    lic("eval", "codec=tiff", "data=folder", f"data.root={photos}", f"hydra.run.dir={tmp_path / 'run'}")
+    with (tmp_path / "run" / "rd.csv").open() as file:
+        points = {point["compression"]: point for point in csv.DictReader(file)}
+    assert list(points) == ["tiff_adobe_deflate", "raw"], "by rate"
+    assert all(point["psnr"] == "inf" for point in points.values())
+    assert 24 < float(points["raw"]["bpp"]) < 26
+    said = lic("eval", "codec=bpg", "data=folder", f"data.root={photos}", code=2)
+    assert "choose one of jpeg, jpeg_444, jpeg2000, webp, avif, png, bmp, tiff." in said
 
 
 @pytest.mark.parametrize(

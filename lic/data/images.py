@@ -28,7 +28,10 @@ ImageFile = str | os.PathLike[str] | IO[bytes]
 AnyImage = Image.Image | NDArray[Any] | Tensor
 
 _log = logging.getLogger(__name__)
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+BROKEN = (
+    OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow raises of a file that it cannot read; RuntimeError of AVIF alone."""
 _UNNAMED = "The image"
 _KINDS = {**dict.fromkeys(("1", "L", "LA", "I", "I;16", "I;16L", "I;16B", "I;16N"), "L"), "CMYK": "CMYK"}
 _STRIP = 2**20  # pixels to convert at a time
@@ -131,7 +134,7 @@ def _reading(name: str) -> Iterator[None]:
         raise UserError(f"{name} does not exist; check the path.") from error
     except UnidentifiedImageError as error:
         raise UserError(f"{name} is not an image that Pillow can read; give a PNG, JPEG or WebP.") from error
-    except _BROKEN as error:
+    except BROKEN as error:
         raise UserError(f"{name} cannot be read as an image ({error}); replace or remove it.") from error
 
 

@@ -12,7 +12,7 @@ import torch
 
 from lic.atomic import write_bytes
 from lic.codecs.base import Encoded, FileCodec
-from lic.codecs.classical import classical_codecs
+from lic.codecs.classical import classical_codec
 from lic.console import track
 from lic.data import ImageSet, to_batch, write_png
 from lic.data.images import Pixels
@@ -92,20 +92,23 @@ def evaluate_settings(
 def evaluate_classical(
     name: str, images: ImageSet, folder: Path, data: str, again: bool = True
 ) -> list[Result]:
-    """One result per quality of a classical codec, each in a folder of its own.
+    """One result per setting of a classical codec, each in a folder of its own, also of a single one.
 
     Without ``again``, those that have a result already are left as they are.
 
     Raises:
-        UserError: as `evaluate`, or such a folder leads out of ``folder``.
+        UserError: as `evaluate`, `check_colours` and `classical_codec`, or such a folder leads out of
+            ``folder``.
     """
-    places = {codec: folder / setting for setting, codec in classical_codecs(name).items()}
-    refuse_links(folder, [escape(place.name) for place in places.values()])
-    todo = [codec for codec, place in places.items() if again or not (place / RESULT_FILE).exists()]
+    codec = classical_codec(name)
+    check_colours([codec], images)
+    places = {one: folder / setting for setting, one in codec.settings.items()}
+    refuse_links(folder, [escape(setting) for setting in codec.settings])
+    todo = [one for one, place in places.items() if again or not (place / RESULT_FILE).exists()]
     pictures = some_pictures(len(images))
     return [
-        evaluate(codec, images, places[codec], data, pictures, progress=False)
-        for codec in track(todo, f"{name}, all qualities", disable=not todo)
+        evaluate(one, images, places[one], data, pictures, progress=False)
+        for one in track(todo, f"{name}, all settings", disable=not todo)
     ]
 
 

@@ -19,7 +19,7 @@ COLOURS = (  # told apart on white and on black, and by most colour-blind eyes
     "#46a758",
     "#e5484d",
 )
-CLASSICAL_COLOURS = ("#868e96", "#a18072", "#5f8aa0", "#8f8a4f")
+CLASSICAL_COLOURS = ("#868e96", "#a18072", "#5f8aa0", "#8f8a4f", "#9678a6", "#5e9478")
 
 
 def colours(curves: Sequence[Curve]) -> list[str]:

@@ -52,7 +52,7 @@ def add_classical(folder: Path, names: Iterable[str], images: ImageSet, beside: 
 
     Args:
         folder: of a run or of a sweep.
-        names: see `lic.codecs.classical.classical_codecs`.
+        names: see `lic.codecs.classical.classical_codec`.
         images: the test set.
         beside: a result on it.
     """

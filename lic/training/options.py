@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from lic.codecs.classical import classical_codecs
+from lic.codecs.classical import classical_codec
 from lic.configuration import CONF
 from lic.errors import UserError
 from lic.precision import PRECISIONS
@@ -63,7 +63,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
             raise UserError(f"{key} must be a whole number from {low} on, not {value!r}.")
     _check_trainer(cfg.trainer)
     for name in cfg.classical:
-        classical_codecs(name)
+        classical_codec(name)
     if cfg.trainer.precision not in PRECISIONS:
         raise UserError(
             f"trainer.precision must be {' or '.join(PRECISIONS)}, not {cfg.trainer.precision}: in 16-bit "

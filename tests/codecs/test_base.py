@@ -112,4 +112,4 @@ def test_load_refuses_what_is_no_model(tmp_path: Path) -> None:
 
 
 def test_a_codec_says_what_it_is() -> None:
-    assert repr(PillowCodec("jpeg", 50)) == "<PillowCodec JPEG, quality 50>"
+    assert repr(PillowCodec("jpeg", 50)) == "<PillowCodec JPEG 4:2:0, quality 50>"

@@ -158,7 +158,7 @@ def test_first_frame_of_an_animation(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert "first of 2 frames" in caplog.text
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "JPEG2000"])
 def test_truncated_files_are_named(tmp_path: Path, kind: str) -> None:
     buffer = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -166,6 +166,20 @@ def test_truncated_files_are_named(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "cut.img"
     path.write_bytes(buffer.getvalue()[: buffer.tell() // 2])
     with pytest.raises(UserError, match=r"cut\.img"):
+        read_image(path)
+
+
+def test_a_damaged_avif_file_is_named(tmp_path: Path) -> None:
+    """Pillow raises RuntimeError of these alone."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(
+        buffer, "AVIF"
+    )
+    whole = buffer.getvalue()
+    path = tmp_path / "damaged.avif"
+    head = whole.find(b"mdat") + 4
+    path.write_bytes(whole[:head] + b"\xff" * (len(whole) - head))
+    with pytest.raises(UserError, match=r"damaged\.avif cannot be read as an image \(Failed to decode"):
         read_image(path)
 
 

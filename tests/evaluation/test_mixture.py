@@ -88,7 +88,7 @@ def test_the_mixture_is_an_operating_point_of_chosen_files(images: ImageSet, tmp
 
     drawn = curves(collect([tmp_path / "run"]))
     assert [(c.name, c.points[0].result.codec.setting) for c in drawn if c.name.startswith("rate")] == [
-        ("rate control by PSNR: JPEG, quality 10 | quality 50 | quality 90", "to 1.2 bpp")
+        ("rate control by PSNR: JPEG 4:2:0, quality 10 | quality 50 | quality 90", "to 1.2 bpp")
     ]
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,9 @@ def test_colours_repeat_only_when_they_must(make_run: MakeRun, tmp_path: Path) -
         make_run(f"run{i}", learned(f"curve {i}", 5), 1, 30)
     chosen = colours(curves(collect([tmp_path])))
     assert len(set(chosen[:8])) == 8 and chosen[8] == chosen[0]
+
+
+def test_six_classical_curves_have_colours_of_their_own(make_run: MakeRun, tmp_path: Path) -> None:
+    for name in ("jpeg", "jpeg_444", "jpeg2000", "webp", "avif", "png"):
+        make_run(f"runs/{name}", replace(jpeg(50), curve=name, model=name), 1, 30)
+    assert len(set(colours(curves(collect([tmp_path / "runs"]))))) == 6

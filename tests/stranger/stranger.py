@@ -1,11 +1,13 @@
-"""A package of somebody else's: networks, a codec around JPEG, a training with two optimizers, a measure.
+"""A package of somebody else's: a network, a codec around JPEG, one without a network, a training, a measure.
 
 It shares nothing with lic's families but the contracts. `tests/test_stranger.py` installs and uses it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, partial
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from lic.bitstream import Stream
-from lic.codecs.base import CodecInfo, FileCodec
+from lic.codecs.base import CodecInfo, Encoded, FileCodec
 from lic.codecs.classical import PillowCodec
 from lic.codecs.learned import LearnedCodec, codec_of
 from lic.data import Pixels, to_float
-from lic.data.images import to_batch, to_image
+from lic.data.images import read_image, to_batch, to_image, to_pil
 from lic.data.loading import Batch
 from lic.errors import UserError
 from lic.metrics.measures import Measure
@@ -83,10 +85,33 @@ class HalfInJpeg(LearnedCodec):
         return Coded([inner.data], restored, inner=shown)
 
     def restore(self, stream: Stream) -> Pixels:
-        return self.net.restored(self.inner.decode(stream.payloads[0]), stream.height, stream.width)
+        shape = -(-stream.height // 2), -(-stream.width // 2), self.net.image_channels
+        return self.net.restored(self.inner.decode(stream.payloads[0], shape), stream.height, stream.width)
 
 
 codec_of.register(Half)(HalfInJpeg)
+
+
+class Tiff(FileCodec):
+    """Deflated or not at all: two settings without any loss, which need no training."""
+
+    suffix = ".tiff"
+
+    def __init__(self, compression: str = "tiff_adobe_deflate"):
+        self.compression = compression
+        options: dict[str, Any] = {"compression": compression}
+        self.info = CodecInfo("TIFF", compression, False, "tiff", options, moving=["compression"])
+
+    @property
+    def settings(self) -> Mapping[str, FileCodec]:
+        return {f"tiff-{compression}": Tiff(compression) for compression in ("raw", "tiff_adobe_deflate")}
+
+    def encode(self, image: Pixels) -> Encoded:
+        to_pil(image).save(buffer := BytesIO(), "TIFF", compression=self.compression)
+        return Encoded(buffer.getvalue(), lambda: image, lambda: math.nan)
+
+    def decode(self, data: bytes) -> Pixels:
+        return read_image(BytesIO(data))
 
 
 class Duel(SeveralOptimizers):
