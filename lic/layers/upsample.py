@@ -16,7 +16,7 @@ ImageUpsampler = Callable[[int, int], nn.Module]
 class Bicubic(nn.Module):
     """Bicubic interpolation, ``factor`` times as many pixels along a side: [N, C, h, w] -> [N, C, H, W].
 
-    Keys' kernel with a = -1/2, as Pillow and Matlab have it; with torch's own default, -3/4, a ramp would come
+    Keys' kernel with a = -1/2, as Pillow and Matlab have it; with torch's own default, -3/4, a ramp comes
     out as waves. Weights of pixels beyond the border are given to the others.
     """
 

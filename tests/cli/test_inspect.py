@@ -104,7 +104,7 @@ def test_the_inside_of_a_codec_with_likelihoods(lic: Lic, tmp_path: Path) -> Non
         (["run", "photo.png", "--max-pixels", "3000"], "The image has 70x50 pixels"),
         (["run", "photo.png", "--tile", "2"], "A tile must have at least 16 pixels"),
         (["jpeg", "photo.png"], "jpeg does not exist"),
-        (["run", "photo.png", "--setting", "low"], "run has no setting 'low'; leave --setting out."),
+        (["run", "photo.png", "--setting", "low"], "run has no setting 'low'; leave the setting out."),
     ],
 )
 def test_what_cannot_be_inspected(refused: Refused, arguments: list[str], words: str) -> None:
