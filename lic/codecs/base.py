@@ -184,7 +184,7 @@ def chosen(codec: FileCodec, name: str, settings: Sequence[str]) -> Mapping[str,
 def each_setting(
     names: Sequence[str], codecs: Sequence[FileCodec], settings: Sequence[str] = ()
 ) -> list[tuple[str, FileCodec]]:
-    """Codecs at some settings, see `chosen`, with their names and, of those that have several, the setting's."""
+    """Codecs at some settings, see `chosen`, with their names and, of those with several, the setting's."""
     return [
         (name if len(codec.settings) == 1 else f"{name} {setting}", one)
         for name, codec in zip(names, codecs, strict=True)

@@ -1,4 +1,4 @@
-"""A network around a compact image as a codec of files, which hold that image in a coder or a file of its own."""
+"""A network around a compact image as a codec of files, which keep that image in a code or file of its own."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +13,7 @@ from lic.codecs.learned import LearnedCodec, codec_of
 from lic.data.images import Pixels
 from lic.entropy.pixels import CODERS
 from lic.errors import UserError
+from lic.foreign import Plain
 from lic.models import Coded, CompactImage
 from lic.models.compact import HUFFMAN, Kept, Shape
 
@@ -25,7 +26,7 @@ METHODS = (
 )
 """The inner coders by the numbers that streams have as their method: of `lic.entropy.pixels`, then files."""
 MEASURED = ("huffman", "huffman-left", "range", "jpeg-50", "jpeg-80", "jpeg-95")
-"""The settings of an evaluation that is not told others. Each passes every image through the network again."""
+"""The settings of an evaluation that is told no others. Each takes every image through the network again."""
 
 
 class CompactCodec(LearnedCodec):
@@ -59,26 +60,22 @@ class CompactCodec(LearnedCodec):
     ):
         if inner not in METHODS:
             raise UserError(f"Unknown inner coder {inner!r}; choose one of {', '.join(METHODS)}.")
-        choices, curve, setting, moving = (
-            {"inner": inner},
-            f"{info.curve}, {inner}",
-            info.setting,
-            info.moving,
-        )
+        choices: dict[str, Plain] = {**info.choices, "inner": inner}
+        curve, setting, moving = f"{info.curve}, {inner}", info.setting, info.moving
         self.file = None if inner in CODERS else PillowCodec(inner, value)
         if self.file:
             choices |= self.file.info.options
         if self.file and self.file.info.moving:
             curve = f"{info.curve}, {info.setting}, {self.file.info.curve}"
             setting, moving = self.file.info.setting, self.file.info.moving
-        own = replace(info, curve=curve, setting=setting, choices=info.choices | choices, moving=moving)
+        own = replace(info, curve=curve, setting=setting, choices=choices, moving=moving)
         super().__init__(net, own, **options)
         self.inner = inner
         self._at = partial(CompactCodec, net, info, **options)
 
     @cached_property
     def settings(self) -> Mapping[str, FileCodec]:
-        """See `FileCodec.settings`: ``huffman-left``, ``png``, ``jpeg-50``, …; of files those that Pillow has."""
+        """See `FileCodec.settings`: ``huffman-left``, ``png``, ``jpeg-50``, …, of files what Pillow has."""
         lossless = {name: self._at(inner=name) for name in CODERS}
         files = [name for name in METHODS if name in FORMATS and FORMATS[name].library]
         return lossless | {

@@ -12,7 +12,7 @@ def eight_bits(v: Tensor) -> Tensor:
     The gradient passes as if nothing had been rounded. Outside of 0…1 it passes where a step against it leads
     back; a plain clamp would leave a value that has once left where it is.
     """
-    return _EightBits.apply(v)  # type: ignore[no-untyped-call, no-any-return]
+    return _EightBits.apply(v)
 
 
 class _EightBits(torch.autograd.Function):

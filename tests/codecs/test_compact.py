@@ -26,7 +26,7 @@ LOSSY = tuple(name for name in METHODS if name not in LOSSLESS)
 
 
 def codec(**options: Any) -> CompactCodec:
-    described = {"name": "icm_irm", "width": 4} | options
+    described: dict[str, Any] = {"name": "icm_irm", "width": 4} | options
     torch.manual_seed(0)
     net = build_model(**described)
     objective = Objective({"distortion": "mse"}, f"stride {net.stride}", "mse", ["stride"])
