@@ -51,6 +51,9 @@ class Quantizer(nn.Module, ABC):
     def dequantize(self, q: Tensor) -> Tensor:
         """What the decoder makes of bits [N, n, h, w], 0 where none was kept; the same shape."""
 
+    def start(self, decoder: nn.Conv2d) -> None:
+        """Change the initial values of the layer that reads `dequantize`, if that helps."""
+
 
 class Accumulated(Quantizer):
     """r_i = u_i − z_{i−1}, q_i = B(r_i), z_i = z_{i−1} + d_i·q_i: delta modulation, with learned steps d.
@@ -60,7 +63,7 @@ class Accumulated(Quantizer):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.step = nn.Parameter(torch.full((channels,), 0.5))
+        self.step = nn.Parameter(torch.full((channels,), 0.1))
 
     def quantize(self, u: Tensor, kept: Tensor, noise: Noise) -> Tensor:
         """See `Quantizer.quantize`."""
@@ -74,6 +77,12 @@ class Accumulated(Quantizer):
     def dequantize(self, q: Tensor) -> Tensor:
         """See `Quantizer.dequantize`."""
         return (self.step.view(-1, 1, 1) * q).cumsum(1)
+
+    @torch.no_grad()
+    def start(self, decoder: nn.Conv2d) -> None:
+        """Let it begin with the differences of z, the bits: a sum has the noise of all bits before."""
+        following = nn.functional.pad(decoder.weight[:, 1:], (0, 0, 0, 0, 0, 1))
+        decoder.weight.sub_(following).div_(self.step.view(-1, 1, 1))
 
 
 class Previous(Quantizer):

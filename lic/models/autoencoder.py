@@ -60,6 +60,7 @@ class Autoencoder(nn.Module):
         )
         start_mirrored(cast(nn.Conv2d, self.to_code[0]), to_pairs=False, gain=4.0)
         start_mirrored(cast(nn.Conv2d, self.g_s[0]), from_pairs=False)
+        self.quantizer.start(cast(nn.Conv2d, self.g_s[0]))
         self._analysis = TiledNet(self.g_a[:2], c, 4, 4, 1), TiledNet(self.g_a[2:], m, 16, 4, 1)
         self._synthesis = TiledNet(self.g_s[:4], n, 16, 1, 4), TiledNet(self.g_s[4:], m, 4, 1, 4)
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lic.layers.binarizer import QUANTIZERS, Accumulated, Quantizer, binarize
 
@@ -80,3 +80,16 @@ def test_training_is_stochastic_and_reaches_all_channels(name: str) -> None:
     assert u.grad is not None and (u.grad.abs().amax((0, 2, 3)) > 0).all()
     if isinstance(net, Accumulated):
         assert net.step.grad is not None and (net.step.grad != 0).all()
+
+
+@pytest.mark.parametrize("name", QUANTIZERS)
+def test_a_decoder_can_begin_with_the_bits_themselves(name: str) -> None:
+    torch.manual_seed(0)
+    net, layer = QUANTIZERS[name](6), nn.Conv2d(6, 4, 3, padding=1)
+    bits = torch.randn(1, 6, 5, 5).sign()
+    expected = layer(bits)
+    net.start(layer)
+    if name != "previous":  # of whose sums nothing is to be undone
+        assert torch.allclose(layer(net.dequantize(bits)), expected, atol=1e-5)
+    else:
+        assert torch.equal(layer(bits), expected)
