@@ -1,4 +1,4 @@
-"""A network around a compact image as a codec of files, which keep that image in a code or file of its own."""
+"""A network around a compact image as a codec of files, which keep that image in a code or file."""
 
 from collections.abc import Mapping
 from dataclasses import replace
