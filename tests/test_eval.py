@@ -172,7 +172,7 @@ def test_a_checkpoint_from_the_gpu_is_coded_without_one(
 def test_some_settings_of_a_model(
     run_python: Any, repository: Path, runs: list[str], photos: Path, tmp_path: Path
 ) -> None:
-    options = {"name": "icm_irm", "width": 4, "stride": 4}
+    options: dict[str, Any] = {"name": "icm_irm", "width": 4, "stride": 4}
     save_run(tmp_path / "compact", build_model(**options), options)
     common = ("data=folder", f"data.root={photos}", "classical=[]", "hydra.run.dir=run")
     done = run_python(repository / "eval.py", "ckpt=compact", "setting=png,jpeg-90", *common)

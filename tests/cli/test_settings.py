@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -86,7 +87,7 @@ def test_a_compact_image_in_a_coder_of_ones_choice(
 ) -> None:
     """Gray all the way: photo, network, what is inside the file, and what comes back."""
     write_png(tmp_path / "photo.png", image(40, 61, 1))
-    options = {"name": "icm_irm", "width": 4, "channels": 1}
+    options: dict[str, Any] = {"name": "icm_irm", "width": 4, "channels": 1}
     save_run(tmp_path / "run", build_model(**options), options)
     assert lic("compress", "photo.png", "photo.lic", "-m", "run", "--setting", setting)[0] == 0
     code, out, _ = lic("info", "photo.lic", "--json")
