@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from io import StringIO
+from pathlib import Path
 from typing import NoReturn, TypeGuard
 
 from hydra.errors import HydraException
@@ -15,12 +16,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lic import allocator, interruption
 from lic.atomic import FULL
+from lic.configuration import CONF
 from lic.errors import UserError
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _NO_CHOICE = re.compile(r"Could not override '(\w+)'\. No match in the defaults list")
 _NO_KEY = re.compile(r"Could not override '([\w.]+)'.* is not in struct")
-_NO_OPTION = re.compile(r"Could not find '([\w/]+)' Available options in '[\w/]+': (.*?) Config search path")
+_NO_OPTION = re.compile(
+    r"Could not find '([\w/]+)' Available options in '([\w/]+)': (.*?) Config search path"
+)
 _GROUP = re.compile(r"^(?P<name>[\w/]+): (?P<choices>\w+(?:, \w+)*)\n", re.MULTILINE)
 _PLAIN = re.compile(r"[\w./:+-]+", re.ASCII)
 _FLAGS_WITH_VALUE = {
@@ -167,6 +171,13 @@ def _is_full_output(error: BaseException) -> TypeGuard[OSError]:
     return isinstance(error, OSError) and error.errno in FULL and error.filename is None
 
 
+def _choices(group: str) -> list[str]:
+    """What a group of lic's own has in folders below its own, which Hydra does not name."""
+    folder = Path(CONF) / group
+    files = [file.relative_to(folder) for file in folder.rglob("*.yaml") if not file.name.startswith("_")]
+    return [file.with_suffix("").as_posix() for file in files]
+
+
 def _composition_message(error: BaseException) -> str:
     parts = [str(e) for e in (error, error.__cause__) if isinstance(e, _COMPOSITION)]
     text = "; ".join(" ".join(part.split()) for part in parts)
@@ -178,8 +189,9 @@ def _composition_message(error: BaseException) -> str:
             return f"The chosen model has no option {option!r}; see --help, or choose another model."
         return f"There is no option {match[1]!r}; see --help for those there are."
     if match := _NO_OPTION.search(text):
-        choices = ", ".join(name for name in match[2].split() if not name.startswith("_"))
-        group, _, name = match[1].rpartition("/")
+        group, name = match[2], match[1].removeprefix(f"{match[2]}/")
+        known = {*match[3].split(), *_choices(group)}
+        choices = ", ".join(sorted(choice for choice in known if not choice.startswith("_")))
         package = _LAUNCHERS.get(name.partition("_")[0]) if group == "hydra/launcher" else None
         install = f", or pip install {package}" if package else ""
         return f"There is no {group}={name}; choose one of {choices}{install}."

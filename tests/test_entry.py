@@ -160,6 +160,10 @@ def test_a_fault_of_ours_keeps_its_traceback() -> None:
             ["model=scale_hyperprior", "model.pixel_unshuffle=2"],
             "The chosen model has no option 'pixel_unshuffle'; see --help, or choose another model.",
         ),
+        (
+            ["experiment=cai2019/nosuch"],
+            "There is no experiment=cai2019/nosuch; choose one of applsci2020/",
+        ),
         (["model=nosuch"], "There is no model=nosuch; choose one of baseline, fastdic, hyperprior"),
     ],
 )
@@ -170,7 +174,7 @@ def test_misspelt_options_are_one_sentence(overrides: list[str], sentence: str, 
     ):
         compose("train", overrides)
     message = user_message(caught.value)
-    assert message and message.startswith(sentence) and "\n" not in message and "_base" not in message
+    assert message and message.startswith(sentence) and "\n" not in message and "_base," not in message
 
 
 @pytest.mark.parametrize(

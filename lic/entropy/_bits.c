@@ -169,7 +169,7 @@ static ALWAYS_INLINE void walk_bits(Coder *coder, unsigned char *bits, const uns
                 if (above[x] > step) {
                     unsigned north = y ? here[x - width] & 3u : 0;
                     Context *context = &contexts[west << 8 | north << 6 | before];
-                    own = 1u + (unsigned)decide(coder, context, *bits, PATIENCE, decoding);
+                    own = 1u + (unsigned)decide(coder, context, *bits != 0, PATIENCE, decoding);
                 }
                 if (decoding)
                     *bits = own == 2;

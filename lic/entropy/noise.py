@@ -32,6 +32,11 @@ def own_noise(key: tuple[int, int], items: range, device: torch.device) -> Itera
         _sources.reset(token)
 
 
+def uniform_like(x: Tensor) -> Tensor:
+    """Numbers uniform in 0…1 in the shape of x, the items along the first axis; drawn as by `add_noise`."""
+    return add_noise(torch.full_like(x, 0.5))
+
+
 def add_noise(x: Tensor, batch_axis: int = 0) -> Tensor:
     """``x`` and noise uniform within ±1/2, from torch's global generator outside of `own_noise`.
 

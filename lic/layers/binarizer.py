@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from lic.entropy.noise import add_noise
+from lic.entropy.noise import uniform_like
 
 Noise = Sequence[Tensor | None]
 """What `binarize` takes for each channel."""
@@ -40,7 +40,7 @@ class Quantizer(nn.Module, ABC):
             u: [N, n, h, w].
             kept: 1 where a bit is coded and 0 where not, [N, n, h, w].
         """
-        uniform = add_noise(torch.full_like(u, 0.5)).unbind(1) if self.training else [None] * u.shape[1]
+        uniform = uniform_like(u).unbind(1) if self.training else [None] * u.shape[1]
         return self.quantize(u, kept, uniform) * kept
 
     @abstractmethod

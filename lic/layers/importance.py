@@ -9,7 +9,7 @@ thresholds of a position, so that the groups stay nested; the gradient passes as
 import torch
 from torch import Tensor
 
-from lic.entropy.noise import add_noise
+from lic.entropy.noise import uniform_like
 
 SLOPE = 32.0
 """Of the sigmoids: their transition is about as wide as the distance of two thresholds, for s = 8."""
@@ -23,7 +23,7 @@ def importance_mask(p: Tensor, channels: int, steps: int, training: bool) -> Ten
     thresholds = (torch.arange(steps, dtype=p.dtype, device=p.device) + 0.5) / steps
     distance = p - thresholds.view(-1, 1, 1)
     smooth = torch.sigmoid(SLOPE * distance)
-    hard = (add_noise(torch.full_like(p, 0.5)) < smooth if training else distance >= 0).to(p.dtype)
+    hard = (uniform_like(p) < smooth if training else distance >= 0).to(p.dtype)
     return (smooth + (hard - smooth).detach()).repeat_interleave(channels // steps, 1)
 
 

@@ -57,11 +57,20 @@ def build_model(name: str, **options: Any) -> CompressionModel:
     try:
         net = family(**options)
     except TypeError as error:
-        words = ", ".join(f"{key}={value}" for key, value in options.items())
-        raise UserError(f"The model {name!r} cannot be built with {words}: {error}.") from error
+        raise UserError(f"The model {name!r} cannot be built with {_words(options)}: {error}.") from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise UserError(
+            f"There is not enough memory for the model {name!r} with {_words(options)}; choose smaller sizes."
+        ) from error
     nn.Module.to(net, memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.architecture = json.dumps({"name": name, **options}, sort_keys=True)
     return net
+
+
+def _words(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in options.items())
 
 
 def full_options(name: str, **options: Any) -> dict[str, Any]:

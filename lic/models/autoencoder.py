@@ -31,8 +31,9 @@ class Autoencoder(nn.Module):
               └─────┘      └─────────┘      └───┘       └─────┘
 
     m = ``width``, n = ``bottleneck``. All but g_s's last layer begins near a linear map
-    (`lic.layers.mirrored`), with codes so large that most bits are certain: what is drawn in training is then
-    near what is coded in use. The last layer begins at zero, with a gray image and no correction of it.
+    (`lic.layers.mirrored`), with codes so large that about half of the bits are nearly certain: what is drawn
+    in training is then nearer to what is coded in use. The last layer begins at zero, with a gray image and
+    no correction of it.
     """
 
     def __init__(self, channels: int, width: int, bottleneck: int, quantizer: str, norm: Normalization):

@@ -67,6 +67,8 @@ class ResidualGN(CompressionModel):
         UserError: an option that is none of these.
     """
 
+    least_tile = STRIDE
+
     def __init__(
         self,
         width: int = 64,

@@ -79,9 +79,11 @@ class TwoPhase(OneLoss):
             )
         self.lmbda = None if lmbda is None else check_lambda(lmbda, "0.001 is usual here")
         self.lr = check_number("optimizer.lr", lr)
-        if not isinstance(milestones, Sequence) or list(milestones) != sorted(milestones):
+        if not isinstance(milestones, Sequence):
             raise UserError(f"optimizer.milestones must be rising shares of the steps, not {milestones}.")
         self.milestones = [check_share("optimizer.milestones", share) for share in milestones]
+        if self.milestones != sorted(self.milestones):
+            raise UserError(f"optimizer.milestones must be rising shares of the steps, not {milestones}.")
         self.factor = check_number("optimizer.factor", factor)
         if self.lmbda and (warning := lambda_warning(self.lmbda)):
             _log.warning(warning)
@@ -111,11 +113,37 @@ class TwoPhase(OneLoss):
         """The first step of the second phase."""
         return round(self.distortion_share * self.trainer.max_steps)
 
+    def setup(self, stage: str) -> None:
+        """Refuse a second phase without a step."""
+        if stage == "fit" and self.lmbda is not None and self._switch >= self.trainer.max_steps:
+            raise UserError(
+                f"With distortion_share={self.distortion_share:g} none of {self.trainer.max_steps} steps is "
+                "left for the phase with the rate; give a smaller one, or distortion_share=1 lambda=null."
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """See `Training.on_save_checkpoint`: the first step of the second phase, too."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["second_phase"] = self._switch
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to go back to the first phase, as a longer run would."""
+        began = checkpoint.get("second_phase")
+        if isinstance(began, int) and began < checkpoint["global_step"] < self._switch:
+            raise UserError(
+                f"The checkpoint is in its second phase, which with trainer.max_steps="
+                f"{self.trainer.max_steps} begins at step {self._switch} only; continue it with its own "
+                "trainer.max_steps, or start_from it with distortion_share=0."
+            )
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, with a step size that falls at the milestones."""
         optimizer = torch.optim.Adam([p for p in self.net.parameters() if p.requires_grad], self.lr)
-        steps = [round(share * self.trainer.max_steps) for share in self.milestones]
-        scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, steps, self.factor)
+        falls = [round(share * self.trainer.max_steps) for share in self.milestones]
+        # a function of the step: MultiStepLR would bring the old steps back where a longer run is resumed
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self.factor ** sum(step >= fall for fall in falls)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def costs(self, out: Stages, x: Tensor) -> dict[str, Tensor]:

@@ -103,6 +103,12 @@ def test_sizes_that_are_none_are_our_fault(coder: ModuleType, sizes: tuple[int, 
         coder.decode_levels(b"1234", 0, 3, 8)
 
 
+def test_bytes_that_are_no_bits_count_as_ones(compiled: ModuleType) -> None:
+    levels = bytes([8] * 20)
+    ones = compiled.encode_bits(bytes([1] * 1280), levels, 64, 4, 5, 8)
+    assert compiled.encode_bits(bytes([255] * 1280), levels, 64, 4, 5, 8) == ones
+
+
 def test_nothing_is_read_outside_the_arrays(compiled: ModuleType) -> None:
     plane = np.zeros((4, 5), np.uint8)
     huge = 2**62

@@ -153,6 +153,7 @@ def test_fastdic_drops_the_stages_that_blocks_replace(drop: bool, stride: int) -
         ({"name": "baseline", "width": "wide"}, r"model.width must be .* not 'wide'"),
         ({"name": "resnet3x3_3", "width": 8.5}, r"model.width|cannot be built"),
         ({"name": "baseline", "kernel_size": 3.0}, r"model.kernel_size|cannot be built"),
+        ({"name": "residual_gn", "width": 2**20}, r"not enough memory for .* width=1048576; choose smaller"),
         ({"name": "baseline", "pixel_unshuffle": 3}, r"model.pixel_unshuffle must be 1, 2 or 4, not 3\."),
         ({"name": "hyperprior", "pixel_unshuffle": 8}, r"model.pixel_unshuffle must be 1, 2 or 4, not 8\."),
         ({"name": "resnet3x3_3", "pixel_unshuffle": 0}, r"model.pixel_unshuffle must be .* not 0\."),

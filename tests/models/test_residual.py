@@ -79,6 +79,35 @@ def test_forward(options: dict[str, Any], training: bool) -> None:
     assert not missing
 
 
+@torch.inference_mode()
+def test_a_pass_is_that_of_the_specification() -> None:
+    """Architecture and objective once more, in the reading "previous" of the quantiser, for use."""
+    net = make(residuals=2, quantizer="previous", postprocess=True)
+    x = torch.from_numpy(image(48, 80)).permute(2, 0, 1).unsqueeze(0) / 255
+    assert net.importance and net.post
+    p = net.importance(net.main.g_a(x - 0.5))
+    levels = (8 * p + 0.5).floor()  # of thresholds (t - 1/2) / 8, those up to p
+
+    def decoded(stage: Any, residual: torch.Tensor) -> torch.Tensor:
+        u, before, z = stage.to_code(stage.g_a(residual)), torch.zeros_like(p), []
+        for channel in range(16):
+            q = torch.where(u[:, channel : channel + 1] - before >= 0, 1.0, -1.0) * (levels > channel // 2)
+            z.append(q + before)
+            before = q
+        decoder: torch.Tensor = stage.g_s(torch.cat(z, 1))
+        return decoder
+
+    first = decoded(net.main, x - 0.5) + 0.5
+    second = first + decoded(net.residual[0], x - first)
+    third = second + decoded(net.residual[1], x - second)
+    polished = third + net.post(torch.cat([third, first], 1))
+    out = net(x)
+    for stage, expected in zip(out.stages, (first, second, third, polished), strict=True):
+        torch.testing.assert_close(stage, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(out.rate, p.mean().view(1))
+    assert sum(out.bits.values()).item() == 3 * 2 * levels.sum().item()
+
+
 def test_without_gradient_through_the_rate_the_distortion_alone_moves_the_map() -> None:
     net = make().train()
     out = net(torch.rand(2, 3, 64, 64))

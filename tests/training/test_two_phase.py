@@ -75,6 +75,29 @@ def test_the_step_size_falls_at_the_milestones(make: Any, fit: Any, tmp_path: Pa
     assert [rate for (rate,) in recorder.rates] == pytest.approx(expected)
 
 
+def test_a_longer_run_moves_the_milestones(make: Any, fit: Any, tmp_path: Path) -> None:
+    options = {"distortion_share": 0.0, "lr": 0.01, "milestones": [0.5], "factor": 0.1}
+    fit(make(**options), tmp_path, max_steps=4, val_check_interval=2)
+    recorder = Recorder()
+    last = str(tmp_path / "checkpoints" / "last.ckpt")
+    fit(make(**options), tmp_path, recorder, ckpt_path=last, max_steps=12, val_check_interval=2)
+    after_the_first = [rate for (rate,) in recorder.rates[1:]]  # which has the checkpoint's own
+    assert after_the_first == pytest.approx([0.01] + [1e-3] * 6)
+
+
+def test_a_longer_run_does_not_go_back_to_the_first_phase(make: Any, fit: Any, tmp_path: Path) -> None:
+    fit(make(), tmp_path, max_steps=4, val_check_interval=2)
+    last = str(tmp_path / "checkpoints" / "last.ckpt")
+    with pytest.raises(UserError, match=r"in its second phase, .*max_steps=12 begins at step 6 only"):
+        fit(make(), tmp_path, ckpt_path=last, max_steps=12, val_check_interval=2)
+    fit(make(), tmp_path, ckpt_path=last, max_steps=6, val_check_interval=2)  # the second phase goes on
+
+
+def test_a_second_phase_without_a_step_is_refused(make: Any, fit: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"With distortion_share=0.9 none of 4 steps is left"):
+        fit(make(distortion_share=0.9), tmp_path, max_steps=4)
+
+
 class PowerCutError(RuntimeError):
     pass
 
@@ -102,9 +125,10 @@ def test_a_resumed_run_continues_to_the_same_weights(
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
-def test_the_objective_can_be_learned(make: Any) -> None:
+@pytest.mark.parametrize("normalization", ["group", "batch"])
+def test_the_objective_can_be_learned(make: Any, normalization: str) -> None:
     """One batch by heart, within a few steps."""
-    net = make(model={"width": 16, "bottleneck": 32, "normalization": "batch"}).net.train()
+    net = make(model={"width": 16, "bottleneck": 32, "normalization": normalization}).net.train()
     x = torch.stack([to_float(to_batch(DeadLeaves(2, 64)[i])[0]) for i in range(2)])
     adam = torch.optim.Adam(net.parameters(), 3e-3)
     errors = []
@@ -138,6 +162,7 @@ def test_a_run_codes_files(make: Any, fit: Any, tmp_path: Path) -> None:
         (0.01, {"distortion_share": -1}, "distortion_share must be a positive number"),
         (0.01, {"milestones": [0.9, 0.5]}, "optimizer.milestones must be rising shares"),
         (0.01, {"milestones": [0.5, 2]}, "optimizer.milestones must be a share"),
+        (0.01, {"milestones": [0.5, "a"]}, "optimizer.milestones must be a"),
         (0.01, {"milestones": 0.5}, "optimizer.milestones must be rising shares"),
         (0.01, {"factor": 0}, "optimizer.factor must be a positive number"),
         (0.01, {"lr": -1}, "optimizer.lr must be a positive number"),
