@@ -16,6 +16,9 @@ from lic.sweep import names
 
 names.register_resolvers()
 
+LISTS = ("ckpt", "codec", "setting")
+"""Options that people give as A,B."""
+
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="eval")
 @runs.job
@@ -70,7 +73,7 @@ def main(cfg: DictConfig) -> float:
 
 def run() -> None:
     """Run the command line of ``python eval.py`` and ``lic eval``."""
-    for key in ("codec", "ckpt", "setting"):
+    for key in LISTS:
         sys.argv = entry.lists_in(sys.argv, key)
     entry.run_hydra(main)
 

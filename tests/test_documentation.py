@@ -90,7 +90,8 @@ def test_a_printed_command_can_be_read(file: str, command: str) -> None:
 def _compose(config: str, words: list[str]) -> None:
     """Every combination of a sweep's first and last choices composes."""
     if config == "eval":
-        words = lists_in(lists_in(words, "codec"), "ckpt")
+        for key in lic.eval.LISTS:
+            words = lists_in(words, key)
     flags = [word for word in flags_first(words) if word.startswith("-")]
     assert set(flags) <= {"-m", "--help", "--cfg"}, flags
     if "--help" in flags:

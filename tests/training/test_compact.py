@@ -44,6 +44,12 @@ def test_a_step_trains_every_parameter(make: Any, fit: Any, tmp_path: Path, name
         assert parameter.isfinite().all() and "exp_avg" in trainer.optimizers[0].state[parameter]
 
 
+def test_bfloat16_trains_too(make: Any, fit: Any, tmp_path: Path) -> None:
+    recorder = Recorder()
+    train(fit, make(), tmp_path, recorder, max_steps=2, precision="bf16-mixed")
+    assert all(math.isfinite(logged["train/loss"]) for logged in recorder.steps)
+
+
 @pytest.mark.parametrize(
     ("options", "weights"),
     [
