@@ -114,8 +114,8 @@ class ImageData(LightningDataModule):
         self._splits_root = train is None and valid is None and test is None
         if valid_share is not None and not self._splits_root:
             raise UserError(
-                "data.valid_share is of a folder that is split, and data.train, data.valid and data.test name "
-                "their images; leave it out."
+                "data.valid_share is of a folder that is split, and data.train, data.valid or data.test name "
+                "images; leave it out."
             )
         self._valid_share = VALID_SHARE if valid_share is None else valid_share
         self._name, self._root, self._download = name, root, download
