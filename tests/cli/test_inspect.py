@@ -125,7 +125,7 @@ def test_an_image_that_cannot_be_coded(refused: Refused, tmp_path: Path) -> None
 def test_a_codec_that_shows_nothing(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lic.store.load.codec_of", lambda *_, **__: PillowCodec("jpeg", 50))
     said = refused("inspect", "run", "photo.png")
-    assert said == "Error: JPEG shows nothing of its inside; inspect a model of another family.\n"
+    assert said == "Error: JPEG 4:2:0 shows nothing of its inside; inspect a model of another family.\n"
 
 
 @pytest.mark.parametrize(
