@@ -16,6 +16,9 @@ from lic.sweep import names
 
 names.register_resolvers()
 
+LISTS = ("ckpt", "codec", "setting")
+"""Options that people give as A,B."""
+
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="eval")
 @runs.job
@@ -37,12 +40,13 @@ def main(cfg: DictConfig) -> float:
     if not cfg.ckpt and not cfg.codec:
         raise UserError("Nothing to evaluate; give ckpt=RUN_OR_FILE, codec=jpeg,webp, or both.")
     folder = runs.run_folder()
-    names, paths = ([given] if isinstance(given, str) else given or [] for given in (cfg.codec, cfg.ckpt))
+    given = (cfg.codec, cfg.ckpt, cfg.setting)
+    names, paths, settings = ([one] if isinstance(one, str) else list(one or []) for one in given)
     controlled = cfg.target_bpp is not None
     for name in [*names, *cfg.classical]:
         classical_codec(name)  # an unknown one is found out before the work
     learned = [load_codec(to_absolute_path(path)) for path in paths]
-    codecs = [codec for _, codec in each_setting(paths, learned)]
+    codecs = [codec for _, codec in each_setting(paths, learned, settings)]
     if controlled and len(codecs) < 2:
         raise UserError("target_bpp chooses among models for each image; give several, as in ckpt=A,B.")
     if controlled:
@@ -54,7 +58,7 @@ def main(cfg: DictConfig) -> float:
         mixture = evaluate_mixture(codecs, images, folder, data, cfg.target_bpp, cfg.metric, pictures)
         results = [mixture.result, *mixture.alone]
     elif len(learned) == 1:
-        results = evaluate_settings(learned[0], images, folder, data, pictures)
+        results = evaluate_settings(learned[0], images, folder, data, pictures, settings)
     else:
         results = list(evaluate_models(codecs, images, folder, data, pictures))
     for name in names:
@@ -69,7 +73,8 @@ def main(cfg: DictConfig) -> float:
 
 def run() -> None:
     """Run the command line of ``python eval.py`` and ``lic eval``."""
-    sys.argv = entry.lists_in(entry.lists_in(sys.argv, "codec"), "ckpt")
+    for key in LISTS:
+        sys.argv = entry.lists_in(sys.argv, key)
     entry.run_hydra(main)
 
 

@@ -55,7 +55,7 @@ def main(cfg: DictConfig) -> float:
             return checkpoints.best_cost
         best, images = load_codec(folder), data.test_set
         results = evaluate_settings(best, images, folder, data.test_name, some_pictures(len(images)))
-        for place, result in zip(best.settings, results, strict=True):
+        for place, result in zip(best.measured, results, strict=True):
             prefix = "test" if len(results) == 1 else f"test/{place}"
             for logger in trainer.loggers:
                 logger.log_metrics({f"{prefix}/{name}": value for name, value in result.mean.items()})

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.utils import get_object, instantiate
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
@@ -18,7 +18,7 @@ from torch.utils.data import TensorDataset
 from lic.data import ImageData
 from lic.entry import user_message
 from lic.errors import UserError
-from lic.layers import UPSAMPLERS
+from lic.layers import IMAGE_UPSAMPLERS, UPSAMPLERS
 from lic.models import MODELS, CompressionModel, build_model
 from lic.precision import precision
 from lic.store.description import model_options
@@ -35,7 +35,7 @@ GROUPS = ("model", "data", "trainer", "training", "logger")
 EXPERIMENTS = sorted(
     str(p.relative_to(CONF / "experiment").with_suffix("")) for p in CONF.glob("experiment/**/*.yaml")
 )
-WITH_UPSAMPLE = {"resnet3x3_4"}
+WITH_UPSAMPLE = {"resnet3x3_4": set(UPSAMPLERS), "icm_irm": set(IMAGE_UPSAMPLERS)}
 
 Compose = Callable[..., DictConfig]
 
@@ -94,7 +94,9 @@ def test_every_option_composes_and_names_what_exists(config: Compose, group: str
     checked_config(cfg)
 
 
-@pytest.mark.parametrize(("model", "upsample"), itertools.product(sorted(MODELS), ["", *UPSAMPLERS]))
+@pytest.mark.parametrize(
+    ("model", "upsample"), itertools.product(sorted(MODELS), ["", *UPSAMPLERS, *IMAGE_UPSAMPLERS])
+)
 def test_models_and_upsamplers(config: Compose, model: str, upsample: str) -> None:
     choice = [f"upsample={upsample}"] if upsample else []
     if upsample and model not in WITH_UPSAMPLE:
@@ -104,6 +106,11 @@ def test_models_and_upsamplers(config: Compose, model: str, upsample: str) -> No
         assert user_message(caught.value) == expected
         return
     cfg = config(f"model={model}", *choice, "model.width=8")
+    if upsample and upsample not in WITH_UPSAMPLE[model]:
+        with pytest.raises(InstantiationException) as refused:
+            instantiate(cfg.model)
+        assert f"Unknown upsampler {upsample!r}; choose upsample=" in str(user_message(refused.value))
+        return
     net = instantiate(cfg.model)
     assert type(net) is MODELS[model]
     if upsample:
@@ -112,7 +119,7 @@ def test_models_and_upsamplers(config: Compose, model: str, upsample: str) -> No
 
 def test_conf_offers_every_model_and_upsampler() -> None:
     assert _options("model") == sorted(MODELS)
-    assert _options("upsample") == sorted(UPSAMPLERS)
+    assert _options("upsample") == sorted({*UPSAMPLERS, *IMAGE_UPSAMPLERS})
 
 
 @pytest.mark.parametrize("model", sorted(MODELS))

@@ -90,7 +90,8 @@ def test_a_printed_command_can_be_read(file: str, command: str) -> None:
 def _compose(config: str, words: list[str]) -> None:
     """Every combination of a sweep's first and last choices composes."""
     if config == "eval":
-        words = lists_in(lists_in(words, "codec"), "ckpt")
+        for key in lic.eval.LISTS:
+            words = lists_in(words, key)
     flags = [word for word in flags_first(words) if word.startswith("-")]
     assert set(flags) <= {"-m", "--help", "--cfg"}, flags
     if "--help" in flags:
@@ -133,10 +134,15 @@ _RUNS = {
     "lambda-7": ("MIDDLE",),
     "lambda-10": ("HIGH", "B", "outputs/B"),
 }
-_RESIDUAL = {  # runs of residual_gn, and its sizes
-    "PHASE1": {},
-    "RUN2": {},
-    "multirun/SIZES/model.width-32_model.bottleneck-32": {"width": 32, "bottleneck": 32},
+_OTHERS: dict[str, dict[str, Any]] = {  # runs of other models
+    "PHASE1": {"name": "residual_gn"},
+    "RUN2": {"name": "residual_gn"},
+    "multirun/SIZES/model.width-32_model.bottleneck-32": {
+        "name": "residual_gn",
+        "width": 32,
+        "bottleneck": 32,
+    },
+    "COMPACT": {"name": "icm_irm", "width": 4},
 }
 _SETS = {
     **{f"kodak/kodim{number}.png": (512, 384) for number in ("09", "15")},
@@ -189,8 +195,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for job, names in _RUNS.items():
         for name in names:
             shutil.copytree(folder / "multirun" / "SWEEP" / job, folder / name)
-    for name, sizes in _RESIDUAL.items():
-        options: dict[str, Any] = {"name": "residual_gn", **sizes}
+    for name, options in _OTHERS.items():
         save_run(folder / name, build_model(**options), options)
     (folder / "streams").mkdir()
     for name, run in {"streams/two.lic": "HIGH", "streams/one.lic": "LOW", "photo.lic": "RUN"}.items():

@@ -13,6 +13,7 @@ import torch
 
 from lic import eval as evaluation
 from lic.data import read_image, write_png
+from lic.models import build_model
 
 from .saved import save_run
 
@@ -166,3 +167,22 @@ def test_a_checkpoint_from_the_gpu_is_coded_without_one(
     assert files
     for file in files:
         assert file.read_bytes() == (tmp_path / "again" / "streams" / file.name).read_bytes()
+
+
+def test_some_settings_of_a_model(
+    run_python: Any, repository: Path, runs: list[str], photos: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"name": "icm_irm", "width": 4, "stride": 4}
+    save_run(tmp_path / "compact", build_model(**options), options)
+    common = ("data=folder", f"data.root={photos}", "classical=[]", "hydra.run.dir=run")
+    done = run_python(repository / "eval.py", "ckpt=compact", "setting=png,jpeg-90", *common)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "run" / "rd.csv").open() as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert {run: (row["inner"], row["quality"]) for run, row in rows.items()} == {
+        "png": ("png", ""), "jpeg-90": ("jpeg", "90"),
+    }  # fmt: skip
+    assert all(row["library"] for row in rows.values())
+    done = run_python(repository / "eval.py", "ckpt=compact,low", "setting=png", *common)
+    assert done.returncode == 2
+    assert "low has no setting 'png'; leave the setting out." in done.stderr

@@ -12,7 +12,7 @@ from checks.fuzz.forging import EXTREMES, mutate, net_and_description
 from lic.bitstream import MAX_PIXELS, Stream, checksum
 from lic.bitstream.container import FIELDS, MAGIC, VERSION
 from lic.bitstream.fields import Choice, Field, Varint
-from lic.codecs.learned import LearnedCodec
+from lic.codecs.learned import LearnedCodec, codec_of
 from lic.errors import UserError
 from lic.layers import padded_size
 from lic.models import TransformCoding
@@ -26,10 +26,12 @@ class Streams:
 
     def __init__(self, name: str, max_pixels: int = LARGEST):
         net, description = net_and_description(name)
-        self.codec = LearnedCodec(net, description.info(net), max_pixels=max_pixels)
+        codec = codec_of(net, description.info(net), max_pixels=max_pixels)
+        assert isinstance(codec, LearnedCodec)
+        self.codec = codec
         noise = np.random.default_rng(0)
         images = [noise.integers(0, 256, (*size, 3), np.uint8) for size in SIZES]
-        self.valid = [self.codec.encode(image).data for image in images]
+        self.valid = [one.encode(image).data for one in codec.settings.values() for image in images]
 
     def forge(self, rng: random.Random) -> bytes:
         """See `Target`."""

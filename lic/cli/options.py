@@ -4,8 +4,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lic.errors import UserError
-
 if TYPE_CHECKING:  # torch only where a network runs
     from lic.codecs.base import FileCodec
 
@@ -34,8 +32,6 @@ def at_setting(setting: str | None, model: str, codec: "FileCodec") -> "FileCode
     """
     if setting is None:
         return codec
-    if setting not in codec.settings:
-        known = list(codec.settings)
-        advice = f"give one of {', '.join(known)}" if len(known) > 1 else "leave --setting out"
-        raise UserError(f"{model} has no setting {setting!r}; {advice}.")
-    return codec.settings[setting]
+    from lic.codecs.base import chosen
+
+    return chosen(codec, model, [setting])[setting]

@@ -96,6 +96,11 @@ class FileCodec(ABC):
         """
         return {self.info.model: self}
 
+    @property
+    def measured(self) -> Mapping[str, "FileCodec"]:
+        """Those of `settings` that evaluations measure and rate control has when nobody says which: all."""
+        return self.settings
+
     def macs(self) -> int | None:
         """Multiply-accumulates per image pixel, see `lic.metrics.complexity.macs_per_pixel`.
 
@@ -162,10 +167,26 @@ class FileCodec(ABC):
         return to_pil(pixels) if into == "pil" else to_batch(pixels)[0]
 
 
-def each_setting(names: Sequence[str], codecs: Sequence[FileCodec]) -> list[tuple[str, FileCodec]]:
-    """All settings of some codecs, with the codec's name and, where it has several, the setting's."""
+def chosen(codec: FileCodec, name: str, settings: Sequence[str]) -> Mapping[str, FileCodec]:
+    """The codec at ``settings``; without any, at those that are measured.
+
+    Raises:
+        UserError: it, which people call ``name``, has none of such a name.
+    """
+    known = codec.settings
+    for setting in settings:
+        if setting not in known:
+            advice = f"give one of {', '.join(known)}" if len(known) > 1 else "leave the setting out"
+            raise UserError(f"{name} has no setting {setting!r}; {advice}.")
+    return {setting: known[setting] for setting in settings} if settings else codec.measured
+
+
+def each_setting(
+    names: Sequence[str], codecs: Sequence[FileCodec], settings: Sequence[str] = ()
+) -> list[tuple[str, FileCodec]]:
+    """Codecs at some settings, see `chosen`, with their names and, of those with several, the setting's."""
     return [
         (name if len(codec.settings) == 1 else f"{name} {setting}", one)
         for name, codec in zip(names, codecs, strict=True)
-        for setting, one in codec.settings.items()
+        for setting, one in chosen(codec, name, settings).items()
     ]

@@ -36,6 +36,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     for key in ("horizontal_flips", "vertical_flips", "rotations"):
         if not isinstance(options[key], bool):
             raise UserError(f"data.{key} must be true or false, not {options[key]!r}.")
+    share = options["valid_share"]
+    if share is not None and not (isinstance(share, float) and 0 < share < 0.9):
+        raise UserError(f"data.valid_share must be a share such as 0.2, below 0.9, or null, not {share!r}.")
     channels, size = options["channels"], options["test_size"]
     if type(channels) is not int or channels not in (1, 3):
         raise UserError(f"data.channels must be 1 (gray) or 3 (colour), not {channels!r}.")

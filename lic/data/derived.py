@@ -12,6 +12,10 @@ from lic.data.images import Pixels
 from lic.data.sources import ImageFolder, ImageSet, StoredImageSet, unique
 from lic.errors import UserError
 
+VALID_SHARE = 0.05
+"""Of the images of a folder that is split, those for validation."""
+_TEST_SHARE = 0.05
+
 _log = logging.getLogger(__name__)
 
 
@@ -79,8 +83,8 @@ def sample(images: StoredImageSet, count: int) -> Subset:
     return Subset(images, sorted(order[:count]))
 
 
-def split_folder(images: ImageFolder) -> tuple[Subset, Subset, Subset]:
-    """Split a folder into about 90 % training, 5 % validation and 5 % test images, at least one each.
+def split_folder(images: ImageFolder, valid_share: float = VALID_SHARE) -> tuple[Subset, Subset, Subset]:
+    """Split a folder into training, validation and about 5 % test images, at least one each.
 
     An image's place depends on the hash of its relative path alone, so the split is the same on every
     machine and stays when images are added. Only where a part would be empty, the next hash fills it.
@@ -95,8 +99,8 @@ def split_folder(images: ImageFolder) -> tuple[Subset, Subset, Subset]:
         )
     shares = [_hash(path.relative_to(images.root).as_posix()) for path in images.files]
     order = sorted(range(len(images)), key=shares.__getitem__)
-    test_end = max(1, sum(share < 0.05 for share in shares))
-    valid_end = max(test_end + 1, sum(share < 0.1 for share in shares))
+    test_end = max(1, sum(share < _TEST_SHARE for share in shares))
+    valid_end = max(test_end + 1, sum(share < _TEST_SHARE + valid_share for share in shares))
     test_end, valid_end = min(test_end, len(images) - 2), min(valid_end, len(images) - 1)
     parts = order[valid_end:], order[test_end:valid_end], order[:test_end]
     train, valid, test = (Subset(images, sorted(part)) for part in parts)

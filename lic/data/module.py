@@ -21,7 +21,7 @@ from lic.data.checks import (
     check_patches,
     look_through,
 )
-from lic.data.derived import Changed, Union, sample, split_folder
+from lic.data.derived import VALID_SHARE, Changed, Union, sample, split_folder
 from lic.data.images import Channels, resized, with_channels
 from lic.data.loading import Batch, Batches, Endless, Epochs, WholeImages
 from lic.data.published import PUBLISHED, fetch
@@ -59,6 +59,7 @@ class ImageData(LightningDataModule):
             and ``rotations`` each by a random multiple of 90 degrees. The crops remain the same.
         epoch_batches: Batches after which Lightning's epoch ends (per process); by default it never does.
         train_limit: Train on at most so many images, see `lic.data.derived.sample`.
+        valid_share: Of a folder that is split, the share of the images for validation; 0.05 if None.
         test_size: Width and height that test images are resized to, whatever their aspect ratio.
         num_workers: Processes that make training patches; no batch depends on their number. Synthetic ones
             need some; crops from a cache that fits in memory come fastest from the training process (0).
@@ -87,6 +88,7 @@ class ImageData(LightningDataModule):
         rotations: bool = False,
         epoch_batches: int | None = None,
         train_limit: int | None = None,
+        valid_share: float | None = None,
         test_size: Sequence[int] | None = None,
         num_workers: int = 0,
         seed: int = 0,
@@ -100,11 +102,22 @@ class ImageData(LightningDataModule):
         size: Any = test_size
         self._test_size: tuple[int, int] | None = tuple(size) if _is_list(size) else size
         numbers = {"batch_size": batch_size, "patch_size": patch_size, "epoch_batches": epoch_batches}
-        others = {"channels": channels, "train_limit": train_limit, "test_size": self._test_size}
+        others = {
+            "channels": channels,
+            "train_limit": train_limit,
+            "test_size": self._test_size,
+            "valid_share": valid_share,
+        }
         check_options(numbers | others | self._turned)
         given = {"train": train, "valid": valid, "test": test}
         self._sources = {split: _as_list(source) for split, source in given.items()}
         self._splits_root = train is None and valid is None and test is None
+        if valid_share is not None and not self._splits_root:
+            raise UserError(
+                "data.valid_share is of a folder that is split, and data.train, data.valid or data.test name "
+                "images; leave it out."
+            )
+        self._valid_share = VALID_SHARE if valid_share is None else valid_share
         self._name, self._root, self._download = name, root, download
         self.channels, self.batch_size, self.patch_size = channels, batch_size, patch_size
         self.epoch_batches, self._train_limit = epoch_batches, train_limit
@@ -243,7 +256,8 @@ class ImageData(LightningDataModule):
                 for source in self._sources[split] or (None,):
                     fetch(self._published(source), self._folder)
             if self._splits_root:
-                self._sets.update(zip(SPLITS, split_folder(ImageFolder(self._folder)), strict=True))
+                parts = split_folder(ImageFolder(self._folder), self._valid_share)
+                self._sets.update(zip(SPLITS, parts, strict=True))
             else:
                 self._sets[split] = self._open(split)
         return self._sets[split]

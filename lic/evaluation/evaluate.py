@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from lic.atomic import write_bytes
-from lic.codecs.base import Encoded, FileCodec
+from lic.codecs.base import Encoded, FileCodec, chosen
 from lic.codecs.classical import classical_codec
 from lic.console import track
 from lic.data import ImageSet, to_batch, write_png
@@ -74,18 +74,25 @@ def evaluate(
 
 
 def evaluate_settings(
-    codec: FileCodec, images: ImageSet, folder: Path, data: str, pictures: Sequence[int] = ()
+    codec: FileCodec,
+    images: ImageSet,
+    folder: Path,
+    data: str,
+    pictures: Sequence[int] = (),
+    settings: Sequence[str] = (),
 ) -> list[Result]:
-    """Measure ``codec`` at each of its settings: in ``folder``, or of several each in a folder below it.
+    """Measure ``codec`` at ``settings`` (see `lic.codecs.base.chosen`).
+
+    A codec of one setting is measured in ``folder``, one of several at each in a folder below it.
 
     Raises:
-        UserError: as `evaluate` and `check_colours`, or such a folder leads out of ``folder``.
+        UserError: as `evaluate`, `check_colours` and `chosen`, or such a folder leads out of ``folder``.
     """
+    codecs = chosen(codec, codec.info.curve, settings)
     check_colours([codec], images)
-    places = {one: folder / name for name, one in codec.settings.items()}
-    if len(places) == 1:
-        places = dict.fromkeys(places, folder)
-    refuse_links(folder, _WRITTEN if len(places) == 1 else [escape(name) for name in codec.settings])
+    alone = len(codec.settings) == 1
+    places = {one: folder if alone else folder / name for name, one in codecs.items()}
+    refuse_links(folder, _WRITTEN if alone else [escape(name) for name in codecs])
     return [evaluate(one, images, place, data, pictures) for one, place in places.items()]
 
 

@@ -1,14 +1,16 @@
 """Building blocks of the networks."""
 
 from lic.layers.conv import StridedPointwise, SubPixelConv, TransposedPointwise, conv, tconv
+from lic.layers.eight_bits import eight_bits
 from lic.layers.gdn import GDN
 from lic.layers.padding import crop, pad, padded_size
 from lic.layers.residual import Res, ResDown, ResUp
 from lic.layers.space_to_depth import depth_to_space, space_to_depth
-from lic.layers.upsample import UPSAMPLERS, upsampler
+from lic.layers.upsample import IMAGE_UPSAMPLERS, UPSAMPLERS, image_upsampler, upsampler
 
 __all__ = [
     "GDN",
+    "IMAGE_UPSAMPLERS",
     "UPSAMPLERS",
     "Res",
     "ResDown",
@@ -19,6 +21,8 @@ __all__ = [
     "conv",
     "crop",
     "depth_to_space",
+    "eight_bits",
+    "image_upsampler",
     "pad",
     "padded_size",
     "space_to_depth",

@@ -12,8 +12,11 @@ from lic import plugins
 from lic.errors import UserError
 from lic.models.autoregressive import JointAutoregressive
 from lic.models.base import Coded, CompressionModel, Forward, Size
+from lic.models.comcnn_reccnn import ComCNNRecCNN
+from lic.models.compact import CompactImage
 from lic.models.factorized import Baseline
 from lic.models.hyperprior import Hyperprior
+from lic.models.icm_irm import ICMIRM
 from lic.models.residual import ResidualGN
 from lic.models.resnet3x3 import ResNet3x3Four, ResNet3x3Three
 from lic.models.subpixel import FastDIC, ScaleHyperprior
@@ -28,6 +31,8 @@ MODELS: dict[str, type[CompressionModel]] = {
     "fastdic": FastDIC,
     "slowdic": JointAutoregressive,
     "residual_gn": ResidualGN,
+    "comcnn_reccnn": ComCNNRecCNN,
+    "icm_irm": ICMIRM,
 }
 
 _GROUP = "lic.models"  # of entry points
@@ -114,9 +119,12 @@ def _family(name: str) -> type[CompressionModel]:
 
 
 __all__ = [
+    "ICMIRM",
     "MODELS",
     "Baseline",
     "Coded",
+    "ComCNNRecCNN",
+    "CompactImage",
     "CompressionModel",
     "FastDIC",
     "Forward",

@@ -9,9 +9,11 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from lic.data.images import Pixels, to_batch, to_float, to_image
 from lic.errors import UserError
 
 WHOLE = 1 << 22
@@ -20,6 +22,7 @@ _LONGEST = 512  # latents; the transforms here see 2 to 8
 _AMPLITUDES = (1, 30, 1e3, 1e5) * 4  # against inputs around 1: a faint weight must turn a sign now and then
 
 Window = tuple[slice, slice]  # rows, columns
+Network = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,23 @@ def scaled(window: Window, factor: int) -> Window:
     return rows, columns
 
 
+def seen_of(image: Pixels, part: Tile, stride: int) -> Tensor:
+    """What a tile sees of an image, [1, C, h, w] in 0…1; beyond its sides the last row and column repeat."""
+    rows, columns = (
+        np.arange(seen.start, seen.stop).clip(max=side - 1)
+        for seen, side in zip(scaled(part.seen, stride), image.shape, strict=False)
+    )
+    return to_float(to_batch(image[np.ix_(rows, columns)]))
+
+
+def keep(image: Pixels, part: Tile, x_hat: Tensor, stride: int) -> None:
+    """Put what a tile became, [1, C, h, w] in 0…1, in its place in an image."""
+    place = image[scaled(part.place, stride)]
+    place[:] = to_image(x_hat[:, :, *scaled(part.kept, stride)])[: place.shape[0], : place.shape[1]]
+
+
 @torch.inference_mode()
-def margin(net: nn.Module, channels: int, stride: int) -> int | None:
+def margin(net: Network, channels: int, stride: int) -> int | None:
     """How many latents beyond its own place an output of ``net`` sees, whatever the layers are.
 
     In a strip whose inputs are NaN from the middle on, the outputs that are numbers saw none of them, unless
@@ -99,12 +117,12 @@ def margin(net: nn.Module, channels: int, stride: int) -> int | None:
     return None
 
 
-def _clouded(net: nn.Module, strip: Tensor) -> float:
+def _clouded(net: Network, strip: Tensor) -> float:
     """The share of output columns that have a NaN."""
     return net(strip).isnan().flatten(0, 2).any(0).double().mean().item()
 
 
-def _changed(net: nn.Module, shape: tuple[int, ...]) -> float:
+def _changed(net: Network, shape: tuple[int, ...]) -> float:
     """The share of output columns up to the farthest that ever changes with one half of random strips."""
     rng = torch.Generator().manual_seed(0)
     left, right = slice(None, shape[3] // 2), slice(shape[3] // 2, None)

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from lic.bitstream import Stream, StreamError, checksum
-from lic.data.images import Pixels, to_batch, to_float, to_image
+from lic.data.images import Pixels
 from lic.entropy import total_bits
 from lic.layers import crop, pad, padded_size
 from lic.models.base import Coded, CompressionModel, Forward, Size, check_block, check_channels
 from lic.models.inner import HeatMap, Inner
-from lic.models.tiling import Tile, margin, scaled, tiles
+from lic.models.tiling import Tile, keep, margin, seen_of, tiles
 
 
 class TransformCoding(CompressionModel):
@@ -134,12 +134,7 @@ class TransformCoding(CompressionModel):
         latents = self._latents_of(size)
         y = torch.empty(1, self.latent_channels, *latents, dtype=torch.float32)
         for part in self._tiles(latents, tile, 0):
-            rows, columns = (
-                np.arange(seen.start, seen.stop).clip(max=side - 1)
-                for seen, side in zip(scaled(part.seen, self.stride), size, strict=True)
-            )
-            x = to_float(to_batch(image[np.ix_(rows, columns)]))
-            y[:, :, *part.place] = self.g_a(x)[:, :, *part.kept]
+            y[:, :, *part.place] = self.g_a(seen_of(image, part, self.stride))[:, :, *part.kept]
         return y
 
     @torch.inference_mode()
@@ -147,9 +142,7 @@ class TransformCoding(CompressionModel):
         """The image (height, width) of its latents."""
         image = np.empty((*size, self.image_channels), np.uint8)
         for part in self._tiles((y_hat.shape[2], y_hat.shape[3]), tile, 1):
-            x_hat = self.g_s(y_hat[:, :, *part.seen])[:, :, *scaled(part.kept, self.stride)]
-            place = image[scaled(part.place, self.stride)]
-            place[:] = to_image(x_hat)[: place.shape[0], : place.shape[1]]
+            keep(image, part, self.g_s(y_hat[:, :, *part.seen]), self.stride)
         return image
 
     def _bits_spent(self, y: Tensor, y_hat: Tensor, size: Size) -> Iterator[HeatMap]:

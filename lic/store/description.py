@@ -58,8 +58,9 @@ class Description:
         options, choices = full_options(**self.model), self._other_choices()
         told = [self.objective.curve, *(f"{key}={value}" for key, value in choices.items())]
         others = ", ".join(filter(None, told))
+        fixed = {key: value for key, value in self.model.items() if key not in self.objective.moving}
         return CodecInfo(
-            curve=describe_model(**self.model) + (f" ({others})" if others else ""),
+            curve=describe_model(**fixed) + (f" ({others})" if others else ""),
             setting=self.objective.setting,
             learned=True,
             model=options.pop("name"),

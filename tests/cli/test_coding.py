@@ -257,7 +257,7 @@ def test_a_bar_is_for_terminals(lic: Lic, photos: Path, monkeypatch: pytest.Monk
         (["compress", "photo.png", "x.lic", "-m", "run", "--target-psnr", "30"], "Give one --model; or"),
         (["compress", "photo.png", "x.lic", "-m", "run", "-m", "other", "--target-bpp", "inf"], "a number"),
         (["compress", "photo.png", "-", "-m", "run", "--json"], "--json"),
-        (["compress", "photo.png", "x.lic", "-m", "run", "--setting", "low"], "leave --setting out."),
+        (["compress", "photo.png", "x.lic", "-m", "run", "--setting", "low"], "leave the setting out."),
         (["compress", "photo.png", "text.png/x.lic", "-m", "run"], "text.png/x.lic cannot be written: "),
         (["decompress", "absent.lic", "x.png", "--model", "run"], "absent.lic"),
         (["decompress", "text.png", "x.jpg", "--model", "run"], ".png"),

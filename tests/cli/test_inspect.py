@@ -104,7 +104,7 @@ def test_the_inside_of_a_codec_with_likelihoods(lic: Lic, tmp_path: Path) -> Non
         (["run", "photo.png", "--max-pixels", "3000"], "The image has 70x50 pixels"),
         (["run", "photo.png", "--tile", "2"], "A tile must have at least 16 pixels"),
         (["jpeg", "photo.png"], "jpeg does not exist"),
-        (["run", "photo.png", "--setting", "low"], "run has no setting 'low'; leave --setting out."),
+        (["run", "photo.png", "--setting", "low"], "run has no setting 'low'; leave the setting out."),
     ],
 )
 def test_what_cannot_be_inspected(refused: Refused, arguments: list[str], words: str) -> None:
@@ -125,7 +125,7 @@ def test_an_image_that_cannot_be_coded(refused: Refused, tmp_path: Path) -> None
 def test_a_codec_that_shows_nothing(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lic.store.load.codec_of", lambda *_, **__: PillowCodec("jpeg", 50))
     said = refused("inspect", "run", "photo.png")
-    assert said == "Error: JPEG shows nothing of its inside; inspect a model of another family.\n"
+    assert said == "Error: JPEG 4:2:0 shows nothing of its inside; inspect a model of another family.\n"
 
 
 @pytest.mark.parametrize(

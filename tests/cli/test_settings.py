@@ -2,15 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from lic.codecs.compact import METHODS
 from lic.data import write_png
-from lic.models import MODELS
+from lic.models import MODELS, build_model
 from lic.store.load import load_codec
 
 from ..outside import image, save_half
+from ..saved import save_run
 from ..stranger.stranger import Half
 from .conftest import Lic, Refused
 
@@ -76,3 +79,23 @@ def test_rate_control_chooses_among_settings(lic: Lic, tmp_path: Path) -> None:
     names = [model["model"] for model in json.loads(out)["models"]]
     assert names == ["run jpeg-30", "run jpeg-60", "run jpeg-90"]
     assert load_codec(tmp_path / "run").decode((tmp_path / "out" / "a.lic").read_bytes()).shape == (60, 90, 3)
+
+
+@pytest.mark.parametrize("setting", ["huffman-left", "png", "jpeg-90"])
+def test_a_compact_image_in_a_coder_of_ones_choice(
+    lic: Lic, refused: Refused, tmp_path: Path, setting: str
+) -> None:
+    """Gray all the way: photo, network, what is inside the file, and what comes back."""
+    write_png(tmp_path / "photo.png", image(40, 61, 1))
+    options: dict[str, Any] = {"name": "icm_irm", "width": 4, "channels": 1}
+    save_run(tmp_path / "run", build_model(**options), options)
+    assert lic("compress", "photo.png", "photo.lic", "-m", "run", "--setting", setting)[0] == 0
+    code, out, _ = lic("info", "photo.lic", "--json")
+    method = METHODS[json.loads(out)[0]["method"]]
+    assert code == 0 and setting.startswith(method)
+    assert lic("decompress", "photo.lic", "back.png", "-m", "run")[0] == 0, "the file says what is inside"
+    back = Image.open(tmp_path / "back.png")
+    assert (back.mode, back.size) == ("L", (61, 40))
+    assert lic("inspect", "run", "photo.png", "-o", "inside.png", "--setting", setting)[0] == 0
+    said = refused("compress", "photo.png", "x.lic", "-m", "run", "--setting", "zip")
+    assert "run has no setting 'zip'; give one of huffman, huffman-runs" in said and "jpeg-90" in said

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from lic.bitstream import Stream, checksum, describe
 from lic.bitstream.container import MAGIC, VERSION
+from lic.codecs.compact import CompactCodec
 from lic.codecs.learned import LearnedCodec
 from lic.errors import UserError
-from lic.models import build_model
+from lic.models import CompactImage, build_model
 from lic.store.description import Description
 
 from ..objectives import rd
@@ -25,6 +26,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "fastdic": {"name": "fastdic", "width": 4, "bottleneck": 4},
 }
 RESIDUAL: dict[str, Any] = {"name": "residual_gn", "width": 8, "bottleneck": 16}
+COMPACT: dict[str, Any] = {"name": "icm_irm", "width": 4}
 SIDES = st.integers(1, 80) | st.sampled_from([1023, 2**15, 2**20])
 few = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
@@ -39,6 +41,9 @@ def codecs(make_net: Any) -> list[LearnedCodec]:
     torch.manual_seed(0)
     residual = build_model(**RESIDUAL)
     made.append(LearnedCodec(residual, Description(RESIDUAL, rd(0.01)).info(residual), max_pixels=2**16))
+    compact = build_model(**COMPACT)
+    assert isinstance(compact, CompactImage)
+    made.append(CompactCodec(compact, Description(COMPACT, rd(0.01)).info(compact), max_pixels=2**16))
     return made
 
 
@@ -58,7 +63,7 @@ def _sealed(body: bytes) -> bytes:
 
 
 @few
-@given(st.integers(0, 3), st.binary(max_size=64), st.booleans())
+@given(st.integers(0, 4), st.binary(max_size=64), st.booleans())
 def test_any_bytes(codecs: list[LearnedCodec], which: int, tail: bytes, named: bool) -> None:
     codec = codecs[which]
     _ask(codec, tail)
@@ -67,10 +72,11 @@ def test_any_bytes(codecs: list[LearnedCodec], which: int, tail: bytes, named: b
 
 @few
 @given(
-    st.integers(0, 3),
+    st.integers(0, 4),
     SIDES,
     SIDES,
     st.just(b"") | st.binary(max_size=2).map(checksum),
+    st.integers(0, 30),
     st.lists(
         st.binary(max_size=100) | st.integers(0, 3).map(lambda n: bytes([n % 2 * 255]) * 400),
         min_size=1,
@@ -78,14 +84,25 @@ def test_any_bytes(codecs: list[LearnedCodec], which: int, tail: bytes, named: b
     ),
 )
 def test_any_payloads_for_any_size(
-    codecs: list[LearnedCodec], which: int, width: int, height: int, checksum: bytes, payloads: list[bytes]
+    codecs: list[LearnedCodec],
+    which: int,
+    width: int,
+    height: int,
+    checksum: bytes,
+    method: int,
+    payloads: list[bytes],
 ) -> None:
     codec = codecs[which]
-    _ask(codec, Stream(codec.fingerprint, width, height, checksum, tuple(payloads)).pack())
+    _ask(
+        codec,
+        Stream(
+            codec.fingerprint, width, height, checksum, tuple(payloads), method=method if which == 4 else 0
+        ).pack(),
+    )
 
 
 @few
-@given(st.integers(0, 3), st.integers(0, 10_000), st.integers(0, 10_000), st.binary(max_size=8))
+@given(st.integers(0, 4), st.integers(0, 10_000), st.integers(0, 10_000), st.binary(max_size=8))
 def test_a_changed_stream(
     codecs: list[LearnedCodec], which: int, place: int, length: int, new: bytes
 ) -> None:
@@ -119,8 +136,10 @@ def test_ten_gigapixels_are_refused_before_the_network_is_asked(
         "streams-hyperprior",
         "streams-fastdic",
         "streams-residual_gn",
+        "streams-icm_irm",
         "model-files-baseline",
         "model-files-residual_gn",
+        "model-files-comcnn_reccnn",
         "checkpoints",
     ],
 )

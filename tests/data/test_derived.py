@@ -98,6 +98,16 @@ def test_split_of_a_folder_stays_when_images_are_added(tmp_path: Path) -> None:
     assert all(set(a.names) <= set(b.names) for a, b in zip(before, after, strict=True))
 
 
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+def test_the_share_of_validation_is_as_asked_and_moves_no_test_image(tmp_path: Path, share: float) -> None:
+    for i in range(400):
+        (tmp_path / f"{i}.png").touch()
+    images = ImageFolder(tmp_path)
+    train, valid, test = split_folder(images, share)
+    assert 0.7 * share < len(valid) / 400 < 1.4 * share
+    assert test.names == split_folder(images)[2].names and len(train) + len(valid) + len(test) == 400
+
+
 def test_split_of_two_images_is_refused(tmp_path: Path) -> None:
     make(tmp_path / "a.png")
     make(tmp_path / "b.png")

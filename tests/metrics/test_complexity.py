@@ -54,6 +54,8 @@ def test_table_9(network: str, published: Any) -> None:
     "options",
     [
         {"name": "slowdic", "width": 8, "bottleneck": 8},
+        {"name": "comcnn_reccnn", "width": 8},
+        {"name": "icm_irm", "width": 8},
         {"name": "residual_gn", "width": 8, "bottleneck": 8},
         {"name": "residual_gn", "width": 8, "bottleneck": 8, "normalization": "batch", "residuals": 0},
         {"name": "residual_gn", "width": 8, "bottleneck": 8, "normalization": "gdn", "postprocess": True},
