@@ -281,7 +281,7 @@ def test_loggers_are_those_of_the_documentation(config: Compose) -> None:
         "optimizer.learning_rate=1",
         "model=vgg",
         "data=imagenet",
-        "upsample=bicubic",
+        "upsample=nearest",
         "trainer=tpu",
         "logger=excel",
         "experiment=none_such",

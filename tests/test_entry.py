@@ -164,7 +164,10 @@ def test_a_fault_of_ours_keeps_its_traceback() -> None:
             ["experiment=cai2019/nosuch"],
             "There is no experiment=cai2019/nosuch; choose one of applsci2020/",
         ),
-        (["model=nosuch"], "There is no model=nosuch; choose one of baseline, fastdic, hyperprior"),
+        (
+            ["model=nosuch"],
+            "There is no model=nosuch; choose one of baseline, comcnn_reccnn, fastdic, hyperprior",
+        ),
     ],
 )
 def test_misspelt_options_are_one_sentence(overrides: list[str], sentence: str, repository: Path) -> None:
@@ -195,7 +198,7 @@ def test_flags_may_stand_after_overrides(given: str, parsed: str) -> None:
     ("arguments", "sentence"),
     [
         ("-m lambda=5,10 --cfg job", "--cfg shows one configuration, and -m makes several"),
-        ("lambda=5 -m model=vgg", "There is no model=vgg; choose one of baseline, fastdic"),
+        ("lambda=5 -m model=vgg", "There is no model=vgg; choose one of baseline, comcnn_reccnn"),
         ("-m hydra/launcher=slurm", "There is no hydra/launcher=slurm; choose one of basic, or pip install"),
         ("hydra/launcher=joblib", "or pip install hydra-joblib-launcher."),
     ],

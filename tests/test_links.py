@@ -7,7 +7,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 _LINK = re.compile(r"\]\((?!https?://)([^)\s#]*)(?:#([^)\s]+))?\)")
-_FENCE = re.compile(r"^```\n.*?^```", re.M | re.S)
+_FENCE = re.compile(r"^```\w*\n.*?^```$", re.M | re.S)
 
 
 def _anchors(file: Path) -> set[str]:

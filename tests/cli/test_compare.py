@@ -35,7 +35,7 @@ def measured(models: tuple[str, str], photo: Path, tmp_path: Path) -> Path:
 @pytest.mark.usefixtures("measured")
 def test_one_picture_of_original_jpeg_and_network(lic: Lic, tmp_path: Path) -> None:
     code, out, _ = lic("compare", "measured", "-o", "figure.png")
-    assert code == 0 and out.startswith("figure.png: photo: JPEG (quality ") and "hyperprior" in out
+    assert code == 0 and out.startswith("figure.png: photo: JPEG 4:2:0 (quality ") and "hyperprior" in out
     page = read_image(tmp_path / "figure.png")
     assert page.shape[1] == 3 * (4 * 70 + 12) + 12  # enlarged four times
     tile = page[12 : 12 + 200, 12 : 12 + 280]
