@@ -56,7 +56,7 @@ class Encoded:
     """A coded image: ``data`` is the whole file.
 
     ``reconstruct`` gives the image that the encoder expects its decoder to find, ``estimate_bits`` the
-    rate that the likelihoods promise (NaN where a codec has none), ``inner`` what the codec shows of its
+    rate that the model promises (NaN where a codec has none), ``inner`` what the codec shows of its
     inside, if anything. They are computed when called, so that the time of `FileCodec.encode` is the time of
     coding. ``analysis_s`` is the part of that time, in seconds,
     that g_a took, the image's conversion included; NaN where there is none.

@@ -40,7 +40,7 @@ class Point:
 
     @property
     def gap_percent(self) -> float:
-        """How far the bytes of the files exceed the rate that the likelihoods promise; NaN without one."""
+        """How far the bytes of the files exceed the rate that the model promises; NaN without one."""
         estimate = self.mean["estimated_bpp"]
         return 100 * (self.mean["bpp"] / estimate - 1) if estimate else math.nan
 

@@ -38,7 +38,7 @@ class Row:
     """One image, coded to a file and decoded from it.
 
     ``file`` is the image's name in its set, without a suffix. ``bpp`` is 8 · bytes of the whole file /
-    original pixels. ``estimated_bpp`` is the rate that the likelihoods promise; it is NaN where a codec has
+    original pixels. ``estimated_bpp`` is the rate that the model promises; it is NaN where a codec has
     none. ``measures`` compare 8-bit pixels: those of `lic.metrics.measures` by name, NaN where one is not
     defined; those in dB are inf for an image that comes back without any loss. ``encode_s`` and ``decode_s``
     are seconds from pixels to the file's bytes and back; ``analysis_s`` is g_a's part of the one,
