@@ -111,4 +111,9 @@ def decoded(decode: Callable[[], bytes]) -> bytes:
     try:
         return decode()
     except ValueError as error:
-        raise StreamError(f"The stream cannot be decoded ({error}): the file is forged.") from error
+        raise wrong(str(error)) from error
+
+
+def wrong(why: str) -> StreamError:
+    """What to raise about a payload."""
+    return StreamError(f"The stream cannot be decoded ({why}): the file is forged.")

@@ -55,4 +55,4 @@ def decode_bits(payload: bytes, levels: Tensor, channels: int, steps: int) -> Te
 def _check_shortest(payload: bytes, coded: Callable[[], bytes]) -> None:
     """Two payloads of the same latents would be two files of the same image."""
     if len(coded()) < len(payload):
-        raise raw_bits.wrong("it is longer than need be")
+        raise adaptive_bits.wrong("it is longer than need be")

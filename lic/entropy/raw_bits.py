@@ -5,8 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lic.bitstream import StreamError
-from lic.entropy.adaptive_bits import check_bits, check_groups, check_levels
+from lic.entropy.adaptive_bits import check_bits, check_groups, check_levels, wrong
 
 _Array = NDArray[np.uint8]
 
@@ -74,8 +73,3 @@ def _unpack(payload: bytes, count: int) -> _Array:
     if digits[count:].any():
         raise wrong("it goes on behind its bits")
     return digits[:count]
-
-
-def wrong(why: str) -> StreamError:
-    """What to raise about a payload."""
-    return StreamError(f"The stream cannot be decoded ({why}): the file is forged.")

@@ -8,6 +8,8 @@ the compact image, for which equation 2 has no term: λ weighs it, and so the ra
 
 from torch import Tensor
 
+from lic.losses.rate_distortion import is_usual
+
 LAMBDA_RANGE = (1e-4, 1e-1)
 COMPARED = ("final", "residual")
 """What I_out is: the final image ("we do not want this image to be substantially different from the final
@@ -35,9 +37,9 @@ def terms(x: Tensor, x_hat: Tensor, enlarged: Tensor, compact: Tensor, compared:
 
 def lambda_warning(lmbda: float) -> str | None:
     """A sentence if λ lies more than tenfold outside its usual range, else None."""
-    low, high = LAMBDA_RANGE
-    if low / 10 <= lmbda <= high * 10:
+    if is_usual(lmbda, LAMBDA_RANGE):
         return None
+    low, high = LAMBDA_RANGE
     return (
         f"lambda={lmbda:g} is far outside the usual range of this training ({low:g} to {high:g}), where it "
         "weighs the variance of the compact image: larger ones make it smoother. lambda=null leaves it out."

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lic.losses.rate_distortion import is_usual
+
 LAMBDA_RANGE = (1e-4, 1e-2)
 
 
@@ -21,9 +23,9 @@ def staged_distortion(stages: Sequence[Tensor], x: Tensor) -> Tensor:
 
 def lambda_warning(lmbda: float) -> str | None:
     """A sentence if λ lies more than tenfold outside its usual range, else None."""
-    low, high = LAMBDA_RANGE
-    if low / 10 <= lmbda <= high * 10:
+    if is_usual(lmbda, LAMBDA_RANGE):
         return None
+    low, high = LAMBDA_RANGE
     return (
         f"lambda={lmbda:g} is far outside the usual range of this training ({low:g} to {high:g}), where it "
         "weighs the rate: larger ones give smaller files."

@@ -62,10 +62,15 @@ def check_lambda(value: object, usual: str = "the paper uses 5, 10 or 0.015") ->
     raise UserError(f"lambda must be a positive number, not {value!r}; {usual}.")
 
 
+def is_usual(lmbda: float, usual: tuple[float, float]) -> bool:
+    """Whether λ lies at most tenfold outside a range."""
+    low, high = usual
+    return low / 10 <= lmbda <= high * 10
+
+
 def lambda_warning(lmbda: float, distortion: str) -> str | None:
     """A sentence if λ lies more than tenfold outside its distortion's usual range, else None."""
-    low, high = LAMBDA_RANGES[distortion]
-    if low / 10 <= lmbda <= high * 10:
+    if is_usual(lmbda, LAMBDA_RANGES[distortion]):
         return None
     ranges = "; ".join(f"{name}: {a:g} to {b:g}" for name, (a, b) in LAMBDA_RANGES.items())
     return f"lambda={lmbda:g} is far outside the usual range of distortion={distortion} ({ranges})."

@@ -2,11 +2,10 @@
 
 from rich.table import Table
 
-from lic.console import plain_table
 from lic.metrics.complexity import macs_per_pixel
 from lic.models import build_model, describe_model, full_options
 from lic.models.autoencoder import STRIDE
-from lic.papers.paper import Options, Paper, network_called
+from lic.papers.paper import Options, Paper, network_called, network_columns
 
 NETWORKS: dict[str, dict[str, str | int]] = {
     f"m {m}, n {n}, r {r}": {"name": "residual_gn", "width": m, "bottleneck": n, "residuals": r}
@@ -22,10 +21,8 @@ def network_table(options: Options) -> Table:
     sections: list[list[Options]] = [list(NETWORKS.values())]
     if network_called(NETWORKS, options) is None:
         sections.append([options])
-    view = plain_table("Networks of Appl. Sci. 2020, 10, 4023", _CAPTION)
-    view.add_column("network", overflow="fold")
-    for heading in ("m", "n", "r", "parameters", "MACs/pixel", "most bpp"):
-        view.add_column(heading, justify="right", no_wrap=True)
+    headings = ("m", "n", "r", "parameters", "MACs/pixel", "most bpp")
+    view = network_columns("Networks of Appl. Sci. 2020, 10, 4023", _CAPTION, headings)
     for section in sections:
         view.add_section()
         for chosen in section:

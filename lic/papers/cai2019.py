@@ -6,10 +6,9 @@ from typing import Any
 
 from rich.table import Table
 
-from lic.console import plain_table
 from lic.metrics.complexity import macs_per_pixel
 from lic.models import build_model, describe_model
-from lic.papers.paper import Options, Paper, network_called
+from lic.papers.paper import Options, Paper, network_called, network_columns
 
 _LOW_RATE, _HIGH_RATE = {"width": 128, "bottleneck": 192}, {"width": 192, "bottleneck": 320}
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -30,10 +29,8 @@ def network_table(options: Options) -> Table:
         sizes = {key: options[key] for key in _LOW_RATE}
         baseline = NETWORKS["baseline"] | sizes
         sections.append([baseline, dict(options)] if options["name"] != baseline["name"] else [baseline])
-    view = plain_table("Networks of Cai et al. 2019", _CAPTION)
-    view.add_column("network", overflow="fold")
-    for heading in ("N, M", "parameters", "MACs/pixel", "fewer", "the paper decodes"):
-        view.add_column(heading, justify="right", no_wrap=True)
+    headings = ("N, M", "parameters", "MACs/pixel", "fewer", "the paper decodes")
+    view = network_columns("Networks of Cai et al. 2019", _CAPTION, headings)
     for section in sections:
         view.add_section()
         _add_rows(view, section)

@@ -6,10 +6,9 @@ from typing import Any
 
 from rich.table import Table
 
-from lic.console import plain_table
 from lic.metrics.complexity import LayerCost, Totals, layer_costs
 from lic.models import build_model, describe_model, full_options
-from lic.papers.paper import Options, Paper, is_as_printed, network_called, scientific
+from lic.papers.paper import Options, Paper, is_as_printed, network_called, network_columns, scientific
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,8 @@ def network_table(options: Options) -> Table:
         models[describe_model(**options)] = dict(options)
     all_totals = {name: Totals.of(layer_costs(build_model(**model))) for name, model in models.items()}
     reference = all_totals[REFERENCE].flops
-    view = plain_table("Networks, 256x256 input (Table 9)", _CAPTION)
-    view.add_column("network", overflow="fold")
-    for heading in ("parameters", "FLOPs", "relative", "real MACs"):
-        view.add_column(heading, justify="right", no_wrap=True)
+    headings = ("parameters", "FLOPs", "relative", "real MACs")
+    view = network_columns("Networks, 256x256 input (Table 9)", _CAPTION, headings)
     view.add_column("the paper prints")
     for name, totals in all_totals.items():
         relative = f"{totals.flops / reference:.2f}"

@@ -4,10 +4,9 @@ from typing import Any
 
 from rich.table import Table
 
-from lic.console import plain_table
 from lic.metrics.complexity import macs_per_pixel
 from lic.models import CompactImage, build_model, describe_model
-from lic.papers.paper import Options, Paper, network_called
+from lic.papers.paper import Options, Paper, network_called, network_columns
 
 _COLOUR: dict[str, dict[str, Any]] = {
     "ComCNN, RecCNN": {"name": "comcnn_reccnn"},
@@ -25,10 +24,8 @@ def network_table(options: Options) -> Table:
     sections: list[list[Options]] = [list(_COLOUR.values()), list(_GRAY.values())]
     if network_called(NETWORKS, options) is None:
         sections.append([options])
-    view = plain_table("Networks of Deshmukh and Pollett", _CAPTION)
-    view.add_column("network", overflow="fold")
-    for heading in ("parameters before", "behind", "MACs/pixel before", "behind", "raw bpp"):
-        view.add_column(heading, justify="right", no_wrap=True)
+    headings = ("parameters before", "behind", "MACs/pixel before", "behind", "raw bpp")
+    view = network_columns("Networks of Deshmukh and Pollett", _CAPTION, headings)
     for section in sections:
         view.add_section()
         for chosen in section:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from lic.console import plain_table
 from lic.metrics.complexity import LayerCost
 from lic.models import full_options
 
@@ -39,6 +40,15 @@ class Paper:
     def decoding_speed(self, options: Options) -> float:
         """Images per second that the paper decodes with a network, NaN if it says none."""
         return self.images_per_second.get(network_called(self.networks, options) or "", math.nan)
+
+
+def network_columns(title: str, caption: str, headings: Sequence[str]) -> Table:
+    """A table without rows: networks by their names, and a column of numbers for each heading."""
+    view = plain_table(title, caption)
+    view.add_column("network", overflow="fold")
+    for heading in headings:
+        view.add_column(heading, justify="right", no_wrap=True)
+    return view
 
 
 def network_called(networks: Mapping[str, Options], options: Options) -> str | None:
