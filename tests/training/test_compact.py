@@ -16,7 +16,7 @@ from lic.models import CompactImage, build_model
 from lic.store.load import load_codec
 from lic.training.compact import Compact
 
-from .recording import At, Recorder
+from .recording import At, PowerCutError, Recorder, power_cut
 
 
 @pytest.fixture
@@ -118,14 +118,6 @@ def test_the_step_size_falls_by_an_equal_factor(make: Any, fit: Any, tmp_path: P
     assert [rate for (rate,) in recorder.rates] == pytest.approx([1e-2, 1e-3, 1e-4, 1e-5])
 
 
-class PowerCutError(RuntimeError):
-    pass
-
-
-def _power_cut(net: Any) -> None:
-    raise PowerCutError
-
-
 @pytest.mark.parametrize("turns", [0, 2])
 def test_a_resumed_run_continues_to_the_same_weights(make: Any, fit: Any, tmp_path: Path, turns: int) -> None:
     """In turns, within one of them."""
@@ -137,7 +129,7 @@ def test_a_resumed_run_continues_to_the_same_weights(make: Any, fit: Any, tmp_pa
 
     whole = run("whole")
     with pytest.raises(PowerCutError):
-        run("parts", At(3, _power_cut))
+        run("parts", At(3, power_cut))
     resumed = run("parts", ckpt_path=str(tmp_path / "parts" / "checkpoints" / "last.ckpt"))
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name

@@ -6,22 +6,14 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback
-from torch import Tensor, nn
+from torch import Tensor
 
 from lic.errors import UserError
 from lic.store.checkpoint import read_checkpoint
 from lic.training.rate_distortion import RateDistortion
 from lic.training.resuming import check_state
 
-from .recording import At
-
-
-class PowerCutError(RuntimeError):
-    pass
-
-
-def _power_cut(net: nn.Module) -> None:
-    raise PowerCutError
+from .recording import At, PowerCutError, power_cut
 
 
 @pytest.mark.parametrize(
@@ -55,7 +47,7 @@ def test_a_resumed_run_continues_to_the_same_weights(
 
     whole = train("whole")
     with pytest.raises(PowerCutError):
-        train("parts", At(4, _power_cut))
+        train("parts", At(4, power_cut))
     last = tmp_path / "parts" / "checkpoints" / "last.ckpt"
     assert read_checkpoint(last)["global_step"] == 3
     torch.manual_seed(1234)  # what the process drew before does not matter

@@ -17,7 +17,7 @@ from lic.store.checkpoint import read_checkpoint
 from lic.store.load import load_codec
 from lic.training.two_phase import TwoPhase
 
-from .recording import At, Recorder
+from .recording import At, PowerCutError, Recorder, power_cut
 
 
 @pytest.fixture
@@ -98,14 +98,6 @@ def test_a_second_phase_without_a_step_is_refused(make: Any, fit: Any, tmp_path:
         fit(make(distortion_share=0.9), tmp_path, max_steps=4)
 
 
-class PowerCutError(RuntimeError):
-    pass
-
-
-def _power_cut(net: Any) -> None:
-    raise PowerCutError
-
-
 @pytest.mark.parametrize("model", [{}, {"normalization": "batch"}])
 def test_a_resumed_run_continues_to_the_same_weights(
     make: Any, fit: Any, tmp_path: Path, model: dict[str, Any]
@@ -119,7 +111,7 @@ def test_a_resumed_run_continues_to_the_same_weights(
 
     whole = train("whole")
     with pytest.raises(PowerCutError):
-        train("parts", At(3, _power_cut))
+        train("parts", At(3, power_cut))
     resumed = train("parts", ckpt_path=str(tmp_path / "parts" / "checkpoints" / "last.ckpt"))
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
