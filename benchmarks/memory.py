@@ -90,7 +90,7 @@ def _image(size: tuple[int, int]) -> Any:
 
 def _ours(tile: str, step: str, folder: Path, size: tuple[int, int], name: str, *options: str) -> Any:
     from lic.codecs.base import CodecInfo
-    from lic.codecs.learned import LearnedCodec
+    from lic.codecs.learned import codec_of
     from lic.entropy import update_tables
     from lic.models import build_model
 
@@ -98,7 +98,7 @@ def _ours(tile: str, step: str, folder: Path, size: tuple[int, int], name: str, 
     net = build_model(name, **{key: int(number) for key, number in numbers})
     update_tables(net.eval())
     side = -(-max(size) // 64) * 64 if tile == "untiled" else int(tile)
-    codec = LearnedCodec(net, CodecInfo("", "", learned=True, model=""), tile=side)
+    codec = codec_of(net, CodecInfo("", "", learned=True, model=""), tile=side)
     file = folder / "ours.lic"
     if step == "compress":
         image = _image(size)

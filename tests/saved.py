@@ -6,12 +6,12 @@ from typing import Any
 import torch
 
 from lic.entropy import tables
-from lic.models import CompressionModel
+from lic.models import Network
 
 from .objectives import rd
 
 
-def save_run(folder: Path, net: CompressionModel, model: dict[str, Any], lmbda: float = 5) -> None:
+def save_run(folder: Path, net: Network, model: dict[str, Any], lmbda: float = 5) -> None:
     """The best checkpoint of ``net``, with its tables and the options ``model`` that it was built of."""
     checkpoint = {
         "state_dict": {f"net.{name}": value for name, value in net.state_dict().items()},

@@ -46,6 +46,7 @@ def net_and_description(name: str) -> tuple[CompressionModel, Description]:
             net.get_parameter("importance.4.bias").fill_(2)
         if hasattr(net, "gaussian_conditional"):
             net.get_buffer("gaussian_conditional.scale_table").copy_(torch.linspace(0.11, 8, 64))
+    assert isinstance(net, CompressionModel)
     update_tables(net)
     return net, Description(options, Objective())
 

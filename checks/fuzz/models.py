@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from checks.fuzz.forging import EXTREMES, mutate, net_and_description
 from lic.bitstream import Stream
 from lic.codecs import learned
-from lic.codecs.learned import LearnedCodec
+from lic.codecs.learned import codec_of
 from lic.entropy import tables
 from lic.errors import UserError
 from lic.store.checkpoint import net_of, read_checkpoint
@@ -37,7 +37,7 @@ class ModelFiles:
         write_model(self.path, net, self.description, {"steps": 3, "data": "builtin"})
         self.valid = self.path.read_bytes()
         image = np.random.default_rng(0).integers(0, 256, (40, 80, 3), np.uint8)
-        self.stream = Stream.unpack(LearnedCodec(net, self.description.info(net)).encode(image).data)
+        self.stream = Stream.unpack(codec_of(net, self.description.info(net)).encode(image).data)
         self.image = image
 
     def forge(self, rng: random.Random) -> bytes:
@@ -49,7 +49,7 @@ class ModelFiles:
         self.path.write_bytes(data)
         describe_model_file(self.path)
         net, description = read_model(self.path)
-        codec = LearnedCodec(net, description.info(net), tile=64)
+        codec = codec_of(net, description.info(net), tile=64)
         stream = dataclasses.replace(self.stream, fingerprint=codec.fingerprint)
         codec.decode(stream.pack())
         codec.decode(codec.encode(self.image).data)

@@ -14,7 +14,7 @@ from lic.data.images import Pixels
 from lic.entropy import tables
 from lic.errors import UserError
 from lic.metrics.complexity import macs_per_pixel
-from lic.models import Coded, CompressionModel
+from lic.models import Coded, CompressionModel, Network
 from lic.models.inner import Inner
 
 
@@ -129,14 +129,19 @@ class LearnedCodec(FileCodec):
 
 
 @singledispatch
-def codec_of(
-    net: CompressionModel, info: CodecInfo, *, tile: int = TILE, max_pixels: int = MAX_PIXELS
-) -> FileCodec:
-    """The codec of a network's files; ``codec_of.register(Network)(Codec)`` gives some another than this."""
-    return LearnedCodec(net, info, tile=tile, max_pixels=max_pixels)
+def codec_of(net: Network, info: CodecInfo, *, tile: int = TILE, max_pixels: int = MAX_PIXELS) -> FileCodec:
+    """The codec of a network's files; ``codec_of.register(Model)(Codec)`` gives some another `FileCodec`.
+
+    Raises:
+        UserError: the network is no codec.
+    """
+    raise UserError(f"A model={info.model} codes no images to files; give the run or file of a codec.")
 
 
-def fingerprint(net: CompressionModel) -> bytes:
+codec_of.register(CompressionModel)(LearnedCodec)
+
+
+def fingerprint(net: Network) -> bytes:
     """Four bytes of the SHA-256 of the architecture, the weights and the tables: all that a stream needs."""
     digest = hashlib.sha256(f"{net.architecture}\n".encode())
     for name, tensor in sorted((net.state_dict() | tables(net)).items()):

@@ -11,7 +11,7 @@ from torch import nn
 from lic import plugins
 from lic.errors import UserError
 from lic.models.autoregressive import JointAutoregressive
-from lic.models.base import Coded, CompressionModel, Forward, Size
+from lic.models.base import Coded, CompressionModel, Forward, Network, Size
 from lic.models.comcnn_reccnn import ComCNNRecCNN
 from lic.models.compact import CompactImage
 from lic.models.factorized import Baseline
@@ -22,7 +22,7 @@ from lic.models.resnet3x3 import ResNet3x3Four, ResNet3x3Three
 from lic.models.subpixel import FastDIC, ScaleHyperprior
 from lic.models.transform import TransformCoding
 
-MODELS: dict[str, type[CompressionModel]] = {
+MODELS: dict[str, type[Network]] = {
     "baseline": Baseline,
     "hyperprior": Hyperprior,
     "resnet3x3_3": ResNet3x3Three,
@@ -38,7 +38,7 @@ MODELS: dict[str, type[CompressionModel]] = {
 _GROUP = "lic.models"  # of entry points
 
 
-def build_model(name: str, **options: Any) -> CompressionModel:
+def build_model(name: str, **options: Any) -> Network:
     """The network called ``name``, in `MODELS` or by an installed package, made of its keywords.
 
     Names, not import paths, so that a description found in a checkpoint runs nothing else.
@@ -107,14 +107,14 @@ def _defaults(name: str) -> dict[str, Any]:
     return {key: p.default for key, p in inspect.signature(_family(name)).parameters.items()}
 
 
-def _family(name: str) -> type[CompressionModel]:
+def _family(name: str) -> type[Network]:
     if name in MODELS:
         return MODELS[name]
     if name in (others := plugins.names(_GROUP)):
         family = plugins.load(_GROUP, name)
-        if isinstance(family, type) and issubclass(family, CompressionModel):
+        if isinstance(family, type) and issubclass(family, Network):
             return family
-        raise UserError(f"{name}, which an installed package offers in {_GROUP}, is no CompressionModel.")
+        raise UserError(f"{name}, which an installed package offers in {_GROUP}, is no lic.models.Network.")
     raise UserError(f"Unknown model {name!r}; choose one of {', '.join([*MODELS, *others])}.")
 
 
@@ -130,6 +130,7 @@ __all__ = [
     "Forward",
     "Hyperprior",
     "JointAutoregressive",
+    "Network",
     "ResNet3x3Four",
     "ResNet3x3Three",
     "ResidualGN",

@@ -49,7 +49,14 @@ class Coded:
     inner: Callable[[], Inner | None] = lambda: None
 
 
-class CompressionModel(nn.Module, ABC):
+class Network(nn.Module):
+    """What `lic.models.build_model` makes, and checkpoints and model files describe and rebuild."""
+
+    image_channels: int = 3  # 3 are red, green, blue, 1 is gray
+    architecture: str = ""  # the model's name and options in JSON, set by `lic.models.build_model`
+
+
+class CompressionModel(Network, ABC):
     """A learned codec of images. What stands between image and bytes is the business of a subclass.
 
     Training sees float32 batches [N, C, H, W] in [0, 1] of any size from 1x1, with C = ``image_channels``.
@@ -57,11 +64,9 @@ class CompressionModel(nn.Module, ABC):
     `lic.entropy.update_tables` or `load_tables`.
     """
 
-    image_channels: int = 3  # 3 are red, green, blue, 1 is gray
     least_tile: int = 1  # pixels along a side
     method: int = 0  # of coding, among those of the family: it is written into streams
     has_checksum: bool = False  # whether streams have a checksum of latents
-    architecture: str = ""  # the model's name and options in JSON, set by `lic.models.build_model`
 
     @abstractmethod
     def forward(self, x: Tensor) -> Forward:
@@ -108,6 +113,12 @@ def check_width(name: str, width: int) -> None:
     """Refuse a channel count that the hyper nets cannot scale by 1.5."""
     if not isinstance(width, int) or width < 2 or width % 2:
         raise UserError(f"{name} must be a positive even number of channels, not {width!r}.")
+
+
+def check_layer_width(name: str, width: object) -> None:
+    """Refuse what is no number of channels."""
+    if type(width) is not int or width < 1:
+        raise UserError(f"{name} must be a positive number of channels, not {width!r}.")
 
 
 def check_kernel_size(name: str, kernel_size: int) -> None:

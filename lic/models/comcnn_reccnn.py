@@ -5,8 +5,8 @@ from torch import nn
 from lic.errors import UserError
 from lic.layers import conv
 from lic.layers.upsample import Bicubic
-from lic.models.base import check_flag
-from lic.models.compact import CompactImage, check_layer_width
+from lic.models.base import check_flag, check_layer_width
+from lic.models.compact import CompactImage
 
 DEPTH = 20
 """Convolutions of RecCNN."""

@@ -194,9 +194,3 @@ class CompactImage(CompressionModel):
     def _margins(self) -> tuple[int | None, int | None]:
         """Of com and `expand`, in pixels of the compact image."""
         return margin(self.com, self.image_channels, self.stride), margin(self.expand, self.image_channels, 1)
-
-
-def check_layer_width(name: str, width: object) -> None:
-    """Refuse what is no number of channels."""
-    if type(width) is not int or width < 1:
-        raise UserError(f"{name} must be a positive number of channels, not {width!r}.")

@@ -4,8 +4,8 @@ from torch import Tensor, nn
 
 from lic.errors import UserError
 from lic.layers import conv, image_upsampler
-from lic.models.base import check_flag
-from lic.models.compact import CompactImage, check_layer_width
+from lic.models.base import check_flag, check_layer_width
+from lic.models.compact import CompactImage
 
 SUB_BLOCKS = 5
 """Convolutions, each with ReLU and batch normalization, of a block of IRM."""

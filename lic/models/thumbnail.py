@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lic.errors import UserError
 from lic.layers import Res, ResDown, ResUp, SubPixelConv
-from lic.models.base import CompressionModel
+from lic.models.base import Network
 from lic.models.transform import TransformCoding
 
 _COLOURS = (  # orthonormal: luminance, red against blue, green against both
@@ -27,7 +27,7 @@ _GAIN = 4.0  # rounding must leave something of a picture's values, which lie wi
 
 
 @torch.no_grad()
-def start_as_thumbnail(net: CompressionModel) -> None:
+def start_as_thumbnail(net: Network) -> None:
     """Give a network of residual units with sub-pixel shortcuts the initial values described above.
 
     Raises:

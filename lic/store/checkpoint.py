@@ -11,7 +11,7 @@ import torch
 
 from lic.errors import UserError, naming_file
 from lic.foreign import inside
-from lic.models import CompressionModel, net_weights
+from lic.models import Network, net_weights
 from lic.store.description import Description
 from lic.store.objective import Objective
 from lic.store.rebuild import rebuild_net
@@ -78,7 +78,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def net_of(file: Path, checkpoint: Mapping[str, Any]) -> tuple[CompressionModel, Description]:
+def net_of(file: Path, checkpoint: Mapping[str, Any]) -> tuple[Network, Description]:
     """The network, on the CPU, that ``file`` with the content ``checkpoint`` holds, and what it is.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 from lic.codecs.base import CodecInfo
 from lic.errors import UserError
 from lic.foreign import Plain, is_plain_table
-from lic.models import CompressionModel, describe_model, full_options
+from lic.models import Network, describe_model, full_options
 from lic.store.objective import Objective
 
 
@@ -53,7 +53,7 @@ class Description:
         """The plain values that `parse` reads, for JSON."""
         return {"model": self.model, "objective": self.objective.plain(), "variant": self.variant}
 
-    def info(self, net: CompressionModel) -> CodecInfo:
+    def info(self, net: Network) -> CodecInfo:
         """Who the codec is, in reports."""
         options, choices = full_options(**self.model), self._other_choices()
         told = [self.objective.curve, *(f"{key}={value}" for key, value in choices.items())]

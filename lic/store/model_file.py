@@ -25,7 +25,7 @@ from lic.codecs.learned import fingerprint
 from lic.entropy import tables
 from lic.errors import UserError, naming_file
 from lic.foreign import is_plain, read_json
-from lic.models import CompressionModel, net_weights
+from lic.models import Network, net_weights
 from lic.status import read_status
 from lic.store import MODEL_SUFFIX
 from lic.store.checkpoint import find_model, net_of, read_checkpoint, setting
@@ -72,7 +72,7 @@ def export(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None
 
 def write_model(
     path: str | os.PathLike[str],
-    net: CompressionModel,
+    net: Network,
     description: Description,
     training: Mapping[str, Any],
 ) -> None:
@@ -97,7 +97,7 @@ def write_model(
         read_model(temporary)  # nobody shall keep a file that cannot be read
 
 
-def read_model(path: Path) -> tuple[CompressionModel, Description]:
+def read_model(path: Path) -> tuple[Network, Description]:
     """The network in a model file, on the CPU, and what it is.
 
     Raises:
@@ -119,7 +119,7 @@ class StoredModel:
     """
 
     weights: Mapping[str, Tensor]
-    rebuild: Callable[[], tuple[CompressionModel, Description]]
+    rebuild: Callable[[], tuple[Network, Description]]
     training: Callable[[], Mapping[str, Any]]
     version: int | None = None
 
@@ -163,7 +163,7 @@ def describe_model_file(source: str | os.PathLike[str]) -> list[Entry]:
     ]
 
 
-def _read_model(path: Path) -> tuple[CompressionModel, Description, Mapping[str, Any]]:
+def _read_model(path: Path) -> tuple[Network, Description, Mapping[str, Any]]:
     with naming_file(path):
         content = _read_content(path)
         description = Description.parse(content, content.get("objective"))

@@ -10,13 +10,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lic.entropy import load_tables
 from lic.errors import UserError
-from lic.models import CompressionModel, build_model, full_options
+from lic.models import Network, build_model, full_options
 from lic.store.description import Description
 
 
 def rebuild_net(
     description: Description, weights: Mapping[str, Tensor], tables: Mapping[str, Tensor], size: int
-) -> CompressionModel:
+) -> Network:
     """The network, on the CPU, that a file of ``size`` bytes holds; a forged one allocates little more.
 
     Raises:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from lic.data.module import ImageData, checked_data
 from lic.errors import UserError
 from lic.layers import padded_size
-from lic.models import CompressionModel, TransformCoding
+from lic.models import Network, TransformCoding
 from lic.models.thumbnail import start_as_thumbnail
 from lic.precision import precision
 from lic.store.description import Description
@@ -29,14 +29,14 @@ def build_data(cfg: DictConfig) -> ImageData:
     return data
 
 
-def build_net(cfg: DictConfig, config: Mapping[str, Any]) -> CompressionModel:
+def build_net(cfg: DictConfig, config: Mapping[str, Any]) -> Network:
     """The network, of which a checkpoint can name what rebuilds it.
 
     Raises:
         UserError: it is not one of lic's, or patches do not fit it.
     """
     net = instantiate(cfg.model)
-    if not isinstance(net, CompressionModel) or not net.architecture:
+    if not isinstance(net, Network) or not net.architecture:
         raise UserError(
             f"model._target_={cfg.model.get('_target_')} makes a {type(net).__name__}, which a checkpoint of "
             "lic could not describe; add it to lic.models.MODELS and let lic.models.build_model make it."
@@ -48,7 +48,7 @@ def build_net(cfg: DictConfig, config: Mapping[str, Any]) -> CompressionModel:
     return net
 
 
-def _check_patches(net: CompressionModel, patch_size: int) -> None:
+def _check_patches(net: Network, patch_size: int) -> None:
     """Refuse patches that a net with ``pixel_unshuffle`` would pad: it would learn to code the padding.
 
     A family's own multiple is not asked for: the images of CIFAR-10 are smaller.
@@ -65,9 +65,7 @@ def _check_patches(net: CompressionModel, patch_size: int) -> None:
         )
 
 
-def build_training(
-    cfg: DictConfig, config: dict[str, Any], net: CompressionModel, data: ImageData
-) -> Training:
+def build_training(cfg: DictConfig, config: dict[str, Any], net: Network, data: ImageData) -> Training:
     """The way of training that the configuration chooses, about to train ``net`` on ``data``.
 
     Raises:

@@ -12,7 +12,7 @@ from lic.entropy import is_quantile, quantile_loss
 from lic.errors import UserError
 from lic.losses import DISTORTIONS, check_distortion, check_lambda, lambda_warning, rd_cost
 from lic.metrics.quality import MS_SSIM_MIN_SIDE
-from lic.models import CompressionModel, Forward
+from lic.models import CompressionModel, Forward, Network
 from lic.store.objective import Objective
 from lic.training.base import check_number, check_share
 from lic.training.one_loss import OneLoss
@@ -40,12 +40,12 @@ class RateDistortion(OneLoss):
         clip_norm: the largest norm of the net's gradient; 0 does not clip.
 
     Raises:
-        UserError: an impossible λ, distortion, step size, share or norm.
+        UserError: the network is no codec; or an impossible λ, distortion, step size, share or norm.
     """
 
     def __init__(
         self,
-        net: CompressionModel,
+        net: Network,
         config: dict[str, Any],
         *,
         lmbda: float,
@@ -57,6 +57,10 @@ class RateDistortion(OneLoss):
         aux_lr: float = 1e-3,
         clip_norm: float = 1.0,
     ):
+        if not isinstance(net, CompressionModel):
+            raise UserError(
+                "training=rate_distortion is of codecs, and the model is none; choose another training=."
+            )
         super().__init__(
             net, config, seed=seed, clip_norm=clip_norm, validated=("rd_cost", "bpp", "distortion")
         )

@@ -15,7 +15,7 @@ from lic.bitstream.container import MAGIC, VERSION
 from lic.codecs.compact import CompactCodec
 from lic.codecs.learned import LearnedCodec
 from lic.errors import UserError
-from lic.models import CompactImage, build_model
+from lic.models import CompactImage, ResidualGN, build_model
 from lic.store.description import Description
 
 from ..objectives import rd
@@ -40,6 +40,7 @@ def codecs(make_net: Any) -> list[LearnedCodec]:
         made.append(LearnedCodec(net, info, max_pixels=2**16))
     torch.manual_seed(0)
     residual = build_model(**RESIDUAL)
+    assert isinstance(residual, ResidualGN)
     made.append(LearnedCodec(residual, Description(RESIDUAL, rd(0.01)).info(residual), max_pixels=2**16))
     compact = build_model(**COMPACT)
     assert isinstance(compact, CompactImage)

@@ -38,6 +38,7 @@ def _codec(net: CompressionModel, options: dict[str, Any]) -> LearnedCodec:
 def _copy(codec: LearnedCodec, options: dict[str, Any]) -> LearnedCodec:
     """As another process would have it: the same weights and tables in other objects."""
     net = build_model(**{"width": 8} | options)
+    assert isinstance(net, CompressionModel)
     net.load_state_dict(codec.net.state_dict())
     load_tables(net, tables(codec.net))
     return _codec(net, options)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lic.models import CompressionModel, build_model
+from lic.models import Network, build_model
 
 RESNET: dict[str, Any] = {"name": "resnet3x3_4"}
 TABLE_9: list[dict[str, Any]] = [
@@ -67,7 +67,7 @@ def _count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def _build(options: dict[str, Any]) -> CompressionModel:
+def _build(options: dict[str, Any]) -> Network:
     return build_model(**options)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lic.bitstream import Stream
 from lic.codecs import TILE
 from lic.codecs.base import CodecInfo
-from lic.codecs.learned import LearnedCodec
+from lic.codecs.learned import LearnedCodec, codec_of
 from lic.errors import UserError
 from lic.layers import conv, tconv
 from lic.models import TransformCoding, build_model, tiling
@@ -169,7 +169,7 @@ def test_what_the_decoder_would_refuse_is_not_coded(
 @pytest.mark.parametrize("tile", [0, -64, 15])
 def test_an_impossible_tile_is_refused(name: str, tile: int) -> None:
     with pytest.raises(UserError, match="at least 16 pixels along a side"):
-        LearnedCodec(build_model(name, width=8), INFO, tile=tile)
+        codec_of(build_model(name, width=8), INFO, tile=tile)
 
 
 @pytest.mark.parametrize("size", [(65, 1), (1, 200), (129, 130), (16, 17)])

@@ -146,6 +146,7 @@ def _net(options: dict[str, Any]) -> CompressionModel:
         if isinstance(net, ResidualGN):  # a map with most levels
             net.get_parameter("importance.4.weight").mul_(16)
             net.get_parameter("importance.4.bias").fill_(2)
+    assert isinstance(net, CompressionModel)
     update_tables(net)
     return net
 
