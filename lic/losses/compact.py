@@ -1,9 +1,12 @@
-"""L = MSE(x, x_hat) + α·MAE(I_in, I_out) + λ·var(compact): equation 2 of Deshmukh and Pollett, and λ of ours.
+"""L = MSE(x, x_hat) + α·MAE(I_in, I_out) + λ·var(compact): equation 2 of Deshmukh and Pollett, with α and λ.
 
 The only place that fixes its scales: means over the pixels of an image, with pixels on 0…1. As printed, the
 first term is the square of a sum of differences, which the text calls a mean squared error. "I_out" has two
-readings, the choices of `COMPARED`. The variance is the introduction's "very low variance in pixel values" of
-the compact image, for which equation 2 has no term: λ weighs it, and so the rate. Without λ it is left out.
+readings, the choices of `COMPARED`. The terms have no weights, and the first grows with the square
+of the pixels' scale: alike on pixels of 0…255, they have α = 1/255 on 0…1. With α = 1, a residual costs some
+twenty times what it gains and becomes zero. The variance is the introduction's "very low variance in pixel
+values" of the compact image, for which equation 2 has no term: λ weighs it, and so the rate. Without λ it is
+left out.
 """
 
 from torch import Tensor

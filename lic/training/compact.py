@@ -15,7 +15,7 @@ from lic.losses.compact import COMPARED, lambda_warning, terms
 from lic.models.base import check_choice
 from lic.models.compact import CompactImage, CompactPass
 from lic.store.objective import Objective
-from lic.training.base import check_number
+from lic.training.base import check_number, check_share
 from lic.training.one_loss import OneLoss
 
 _log = logging.getLogger(__name__)
@@ -31,13 +31,17 @@ class Compact(OneLoss):
     share of the steps (Jiang et al.). The other one stays as it is, with the running statistics of its batch
     normalization; the gradient passes through it and through the rounding to 8 bits.
 
+    Batch normalization lets the brightness of all crops of a batch move that of the compact image, and a
+    decoder cannot know it. For the rest of the steps it therefore takes its running statistics, as in use.
+
     Args:
         net: the network.
         config: see `Training`.
         lmbda: λ, or None, which leaves the term out.
-        alpha: α, from 0 on.
+        alpha: α, from 0 on. 1/255 weighs the two terms alike on pixels of 0…255.
         i_out: what is compared with I_in, one of `lic.losses.compact.COMPARED`.
         turns: of each of the two networks; 0 trains both at once.
+        batch_share: of the steps in which batch normalization takes the statistics of the batch, 0…1.
         seed: of the noise, of which there is none here.
         lr: Adam's step size in the beginning.
         final_lr: at the end; it falls by an equal factor in each step.
@@ -56,9 +60,10 @@ class Compact(OneLoss):
         config: dict[str, Any],
         *,
         lmbda: float | None = None,
-        alpha: float = 1.0,
+        alpha: float = 1 / 255,
         i_out: str = "final",
         turns: int = 0,
+        batch_share: float = 0.5,
         seed: int = 0,
         lr: float = 1e-3,
         final_lr: float = 1e-5,
@@ -78,6 +83,7 @@ class Compact(OneLoss):
         if type(turns) is not int or turns < 0:
             raise UserError(f"turns must be a whole number, 0 to train both networks at once, not {turns!r}.")
         self.turns = turns
+        self.batch_share = check_share("batch_share", batch_share)
         self.lr = check_number("optimizer.lr", lr)
         self.final_lr = check_number("optimizer.final_lr", final_lr)
         if self.lmbda and (warning := lambda_warning(self.lmbda)):
@@ -117,12 +123,12 @@ class Compact(OneLoss):
         return self.net.rec if turn % 2 else self.net.com
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
-        """Keep the running statistics of the network that rests."""
-        if resting := self.resting:
-            for part in (self.net.com, self.net.rec):
-                for module in part.modules():
-                    if isinstance(module, _BatchNorm):
-                        module.train(part is not resting and module.weight.requires_grad)
+        """Keep the running statistics of the network that rests, and in the end those of both."""
+        resting, settled = self.resting, self.global_step >= self.batch_share * self.trainer.max_steps
+        for part in (self.net.com, self.net.rec):
+            for module in part.modules():
+                if isinstance(module, _BatchNorm):
+                    module.train(part is not resting and not settled and module.weight.requires_grad)
 
     def configure_gradient_clipping(
         self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any

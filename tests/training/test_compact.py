@@ -53,10 +53,10 @@ def test_bfloat16_trains_too(make: Any, fit: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "weights"),
     [
-        ({}, (1, 1, 0)),
+        ({}, (1, 1 / 255, 0)),
         ({"alpha": 0}, (1, 0, 0)),
         ({"alpha": 0.5, "lmbda": 0.25}, (1, 0.5, 0.25)),
-        ({"i_out": "residual", "lmbda": 1e-3}, (1, 1, 1e-3)),
+        ({"alpha": 1, "i_out": "residual", "lmbda": 1e-3}, (1, 1, 1e-3)),
     ],
 )
 def test_the_loss_is_the_weighted_sum_of_the_logged_terms(
@@ -94,6 +94,15 @@ def test_in_turns_one_network_learns_while_the_other_rests(make: Any, fit: Any, 
     weights = [initial, *recorder.weights]
     moved = [_moved(*pair) for pair in pairwise(weights)]
     assert moved == [{"rec"}] * 2 + [{"com"}] * 2 + [{"rec"}] * 2 + [{"com"}] * 2
+
+
+def test_batch_normalization_settles(make: Any, fit: Any, tmp_path: Path) -> None:
+    """Its running statistics stay, and the rest goes on learning."""
+    recorder, codec = Recorder(), make(batch_share=0.5)
+    train(fit, codec, tmp_path, recorder, max_steps=4, val_check_interval=3)
+    statistics = [{k: v for k, v in w.items() if k.endswith("running_mean")} for w in recorder.weights]
+    assert _moved(*statistics[:2]) == {"com", "rec"} and not _moved(*statistics[1:3])
+    assert _moved(*recorder.weights[1:3]) == {"com", "rec"}
 
 
 def test_at_once_both_learn(make: Any, fit: Any, tmp_path: Path) -> None:
@@ -153,7 +162,7 @@ def test_the_objective_can_be_learned(make: Any, quantised: bool) -> None:
 
 
 def test_a_run_codes_files(make: Any, fit: Any, tmp_path: Path) -> None:
-    train(fit, make({"stride": 3}, lmbda=0.01, turns=1), tmp_path, max_steps=2)
+    train(fit, make({"stride": 3}, alpha=1, lmbda=0.01, turns=1), tmp_path, max_steps=2)
     loaded = load_codec(tmp_path)
     image = DeadLeaves(1, 50)[0]
     assert (loaded.decode(loaded.encode(image).data) == loaded.encode(image).reconstruct()).all()
