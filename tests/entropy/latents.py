@@ -34,3 +34,14 @@ def there_and_back(coder: ModuleType, latents: Latents) -> tuple[bytes, bytes]:
     back = coder.decode_bits(payloads[1], found, len(flags), steps)
     assert back.dtype == torch.uint8 and torch.equal(back.bool(), flags & kept(*latents))
     return payloads
+
+
+def forge(payload: bytes, random: np.random.Generator) -> bytes:
+    """A payload with another bit, cut off, extended, or with another end."""
+    kind, place = random.integers(5), random.integers(len(payload))
+    if kind == 0:
+        return payload[:place] + bytes([payload[place] ^ 1 << random.integers(8)]) + payload[place + 1 :]
+    if kind == 4:
+        return payload + b"\0"
+    kept = payload if kind == 2 else payload[:place]
+    return kept + random.bytes((0, random.integers(1, 20), random.integers(40))[kind - 1])
