@@ -31,8 +31,9 @@ class Compact(OneLoss):
     share of the steps (Jiang et al.). The other one stays as it is, with the running statistics of its batch
     normalization; the gradient passes through it and through the rounding to 8 bits.
 
-    Batch normalization lets the brightness of all crops of a batch move that of the compact image, and a
-    decoder cannot know it. For the rest of the steps it therefore takes its running statistics, as in use.
+    Batch normalization before the codec lets the brightness of all crops of a batch move that of the compact
+    image, which a decoder cannot know. After a share of the steps it takes its running statistics there, as in
+    use; behind the codec it goes on by batches, without which the features of a deep network fade.
 
     Args:
         net: the network.
@@ -41,7 +42,7 @@ class Compact(OneLoss):
         alpha: α, from 0 on. 1/255 weighs the two terms alike on pixels of 0…255.
         i_out: what is compared with I_in, one of `lic.losses.compact.COMPARED`.
         turns: of each of the two networks; 0 trains both at once.
-        batch_share: of the steps in which batch normalization takes the statistics of the batch, 0…1.
+        batch_share: of the steps in which the batch normalization before the codec takes those of batches, 0…1.
         seed: of the noise, of which there is none here.
         lr: Adam's step size in the beginning.
         final_lr: at the end; it falls by an equal factor in each step.
@@ -123,12 +124,13 @@ class Compact(OneLoss):
         return self.net.rec if turn % 2 else self.net.com
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
-        """Keep the running statistics of the network that rests, and in the end those of both."""
-        resting, settled = self.resting, self.global_step >= self.batch_share * self.trainer.max_steps
+        """Keep the running statistics of the network that rests, and in the end those before the codec."""
+        settled = self.global_step >= self.batch_share * self.trainer.max_steps
+        still = {self.resting, self.net.com if settled else None}
         for part in (self.net.com, self.net.rec):
             for module in part.modules():
                 if isinstance(module, _BatchNorm):
-                    module.train(part is not resting and not settled and module.weight.requires_grad)
+                    module.train(part not in still and module.weight.requires_grad)
 
     def configure_gradient_clipping(
         self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any
