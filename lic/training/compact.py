@@ -32,7 +32,7 @@ class Compact(OneLoss):
     normalization; the gradient passes through it and through the rounding to 8 bits.
 
     Batch normalization before the codec lets the brightness of all crops of a batch move that of the compact
-    image, which a decoder cannot know. After a share of the steps it takes its running statistics there, as in
+    image, which a decoder cannot know. After a share of the steps it takes running statistics there, as in
     use; behind the codec it goes on by batches, without which the features of a deep network fade.
 
     Args:
@@ -42,7 +42,7 @@ class Compact(OneLoss):
         alpha: α, from 0 on. 1/255 weighs the two terms alike on pixels of 0…255.
         i_out: what is compared with I_in, one of `lic.losses.compact.COMPARED`.
         turns: of each of the two networks; 0 trains both at once.
-        batch_share: of the steps in which the batch normalization before the codec takes those of batches, 0…1.
+        batch_share: of the steps in which batch normalization before the codec is by batches, 0…1.
         seed: of the noise, of which there is none here.
         lr: Adam's step size in the beginning.
         final_lr: at the end; it falls by an equal factor in each step.
