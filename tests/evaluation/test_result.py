@@ -76,6 +76,8 @@ def test_the_layout_is_flat(content: dict[str, Any]) -> None:
         {
             "file": "蜂 & bee", "width": 40, "height": 24, "bytes": 30, "bpp": 0.25, "estimated_bpp": None,
             "encode_s": 0.1, "decode_s": 0.2, "analysis_s": None, "synthesis_s": None,
+            "distinct_values": None, "entropy": None, "entropy_bpp": None,
+            "source_bytes": None, "source_format": "",
             "psnr": 30.0, "ssim": 0.8, "ms_ssim": None, "ms_ssim_db": None,
         }
     ]  # fmt: skip
