@@ -138,6 +138,7 @@ def formats_figure(networks: Sequence[tuple[str, Sequence[Size]]]) -> go.Figure:
             customdata=[f"{size.ssim:.4f}" for _, size in finite],
             hovertemplate="<b>%{x}</b><br>PSNR %{y:.2f} dB<br>SSIM %{customdata}<extra></extra>", **shared,
         )  # fmt: skip
+    psnrs = [size.psnr for _, sizes in networks for size in sizes if math.isfinite(size.psnr)]
     figure.update_layout(
         template="plotly_white",
         barmode="group",
@@ -146,6 +147,7 @@ def formats_figure(networks: Sequence[tuple[str, Sequence[Size]]]) -> go.Figure:
         yaxis={"title": "Mean bytes", "tickformat": "~s"},
         yaxis2={
             "title": "PSNR (dB)", "overlaying": "y", "side": "right", "showgrid": False, "automargin": True,
+            "tickmode": "auto", "nticks": 6, "range": [min(psnrs) - 1, max(psnrs) + 1] if psnrs else None,
         },
         margin={"l": 60, "r": 50, "t": 15, "b": 50},
     )  # fmt: skip

@@ -237,7 +237,7 @@ def _cells(point: Point, symbols: Iterable[str], start: Path) -> list[str]:
         number(mean["estimated_bpp"], 4),
         number(point.gap_percent, 2, signed=True, unit=" %"),
         *(number(mean[name], measure.digits) for name, measure in averages().items()),
-        *(number(mean[name], 1 if name == "distinct_values" else 4) for name in symbols),
+        *(number(mean[name], 1 if name == "distinct_values" else 3) for name in symbols),
         _thousands(codec.parameters),
         number(mean["encode_s"], 3),
         number(mean["decode_s"], 3),
