@@ -117,7 +117,7 @@ def sizes_figure(curves: Sequence[Curve]) -> go.Figure | None:
 
 
 def _known(row: Row) -> bool:
-    return row.source_bytes >= 1 and row.bytes >= 1  # what a logarithmic axis can show
+    return 1 <= row.source_bytes < math.inf and row.bytes >= 1  # what a logarithmic axis can show
 
 
 def formats_figure(networks: Sequence[tuple[str, Sequence[Size]]]) -> go.Figure:
