@@ -73,8 +73,9 @@ def _network(point: Point) -> str:
 
 def _sizes(points: Sequence[Point], pixels: int) -> Sizes:
     by_size = sorted(points, key=lambda point: -_bytes(point))
-    best = max(points, key=lambda point: point.mean["psnr"])
-    pictures = list(_pictures(best, pixels))
+    best_first = sorted(points, key=lambda point: -point.mean["psnr"])
+    kept = (list(_pictures(point, pixels)) for point in best_first)
+    pictures = next(filter(None, kept), [])
     return Sizes(
         _label(points),
         tuple(Size(_format(p), _bytes(p), p.mean["psnr"], p.mean["ssim"]) for p in by_size),

@@ -62,7 +62,7 @@ def test_sizes_have_a_trace_per_curve_and_the_diagonal(sweep: Path, make_run: Ma
     figure = sizes_figure(curves(collect([sweep])))
     assert figure is not None
     assert [len(trace.x) for trace in figure.data] == [4, 0, 0, 2]
-    assert sorted(figure.data[0].x) == [50, 50, 100, 100] and set(figure.data[0].y) == {131, 108}
+    assert sorted(figure.data[0].x) == [50, 50, 100, 100] and set(figure.data[0].y) == {132, 108}
     assert list(figure.data[3].x) == list(figure.data[3].y) == [50, 100]
     assert figure.layout.xaxis.title.text == "Source file (JPG, PNG; bytes)"
 
