@@ -74,8 +74,9 @@ class Training:
 
     def __init__(self, options: Mapping[str, Any], batch: int, crop: int, device: torch.device):
         torch.manual_seed(0)
-        net = build_model(**options).to(device, memory_format=torch.channels_last)
-        self.training, self.device = Compact(net, {}).to(device), device
+        training = Compact(build_model(**options), {}).to(device)
+        training.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.training, self.device = training, device
         self.optimizer = torch.optim.Adam(self.training.net.parameters(), 1e-3)
         shape = (batch, options["channels"], crop, crop)
         self.patches = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
@@ -91,7 +92,7 @@ class Training:
     def _step(self) -> Tensor:
         self.optimizer.zero_grad()
         loss, _ = self.training.loss(Batch(self.patches, 0))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.training.net.parameters(), self.training.clip_norm)
         self.optimizer.step()
         return loss

@@ -157,7 +157,7 @@ _BINARY = {
     **{f"stl10/{part}_X.bin": 3 * 96 * 96 for part in ("unlabeled", "train", "test")},
     **{f"cifar10/data_batch_{number}.bin": 1 + 3 * 32 * 32 for number in range(1, 6)},
 }
-"""Files of two images each, and the bytes of one."""
+"""Files of two black images each, and the bytes of one."""
 _PHOTOS = ("photo.png", "photo.jpg", "a.png", "b.jpg", "photos/one.png", "photos/sub/two.png")
 
 
@@ -193,10 +193,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     for i, (name, size) in enumerate(_SETS.items()):
         _save(Image.linear_gradient("L").rotate(i).resize(size), folder / "FOLDER" / name)
-    for name, size in _BINARY.items():
+    for name, record in _BINARY.items():
         file = folder / "FOLDER" / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(bytes(range(256)) * (2 * size // 256) + bytes(2 * size % 256))
+        file.write_bytes(bytes(2 * record))
     _save(Image.linear_gradient("L"), folder / "CLASSIC" / "lenna.png")
     for program in ("train.py", "eval.py"):
         (folder / program).symlink_to(REPOSITORY / program)
