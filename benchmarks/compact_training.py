@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from lic import allocator
 from lic.console import Console, plain_table
 from lic.data.loading import Batch
-from lic.models import build_model
+from lic.models import CompactImage, build_model
 from lic.training.compact import Compact
 
 TRAINED, VALIDATED = 264_000, 66_000
@@ -74,9 +74,9 @@ class Training:
 
     def __init__(self, options: Mapping[str, Any], batch: int, crop: int, device: torch.device):
         torch.manual_seed(0)
-        training = Compact(build_model(**options), {}).to(device)
-        training.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.training, self.device = training, device
+        net = build_model(**options)
+        assert isinstance(net, CompactImage)
+        self.training, self.device = Compact(net, {}).to(device), device
         self.optimizer = torch.optim.Adam(self.training.net.parameters(), 1e-3)
         shape = (batch, options["channels"], crop, crop)
         self.patches = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
