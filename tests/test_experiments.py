@@ -123,6 +123,7 @@ def test_all_trainings_of_applsci_2020_are_tested() -> None:
         ("cifar10", 439_302),
         ("clic", 439_302),
         ("image_count", 439_302),
+        ("srgan_upsampler", 439_302 + 1_549_462),
     ],
 )
 def test_trainings_of_deshmukh_and_pollett(name: str, parameters: int) -> None:
@@ -136,7 +137,7 @@ def test_trainings_of_deshmukh_and_pollett(name: str, parameters: int) -> None:
     assert isinstance(training, Compact) and training.lmbda is None
     assert config.data.channels == net.image_channels == (1 if "gray" in name or name == "jiang" else 3)
     sides = {"jiang": 180, "stl10": 96, "cifar10": 32}
-    assert (config.data.patch_size, config.data.rotations) == (sides.get(name, 200), True)
+    assert (config.data.patch_size, config.data.rotations) == (sides.get(name, 200), "any")
     assert (config.data.test, config.data.test_size) == ("kodak", [200, 200])
     crops = 50 * 264_000
     assert config.trainer.max_steps * 8 == crops and config.trainer.val_check_interval * 8 * 50 == crops
@@ -146,7 +147,7 @@ def test_trainings_of_deshmukh_and_pollett(name: str, parameters: int) -> None:
 def test_all_trainings_of_deshmukh_and_pollett_are_tested() -> None:
     marks = test_trainings_of_deshmukh_and_pollett.pytestmark  # type: ignore[attr-defined]
     names = {name for name, *_ in marks[0].args[1]}
-    assert names == {file.stem for file in FILES if file.parent.name == "deshmukh_pollett"}
+    assert names | {"srgan"} == {file.stem for file in FILES if file.parent.name == "deshmukh_pollett"}
 
 
 def test_each_size_starts_from_its_own_first_phase() -> None:
