@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 LARGEST_JSON = 1 << 26
-"""Bytes; the rows of about 150,000 images."""
+"""Bytes; the rows of about 100,000 images."""
 _LONGEST_TEXT, _LONGEST_KEY, _LARGEST_NUMBER, _MOST_KEYS = 1000, 100, 1e18, 100
 
 Plain = bool | float | int | str | None

@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ class MakeRun(Protocol):
         images: Sequence[str] = ("bee", "boat"),
         pictures: bool = False,
         size: tuple[int, int] = (40, 24),
+        columns: Mapping[str, Any] = MappingProxyType({}),
     ) -> Path: ...
 
 
@@ -47,9 +49,25 @@ def jpeg(quality: int) -> CodecInfo:
     return CodecInfo("JPEG", f"quality {quality}", False, "jpeg", {"quality": quality}, moving=["quality"])
 
 
+def compact(inner: str, stride: int = 2, **choices: Any) -> CodecInfo:
+    """ICM and IRM around an inner coder."""
+    setting = next((f"quality {value}" for value in choices.values()), f"stride {stride}")
+    return CodecInfo(
+        f"icm_irm (mse), {inner}",
+        setting,
+        learned=True,
+        model="icm_irm",
+        options={"stride": stride},
+        choices={"inner": inner, **choices},
+        moving=["quality" if choices else "stride"],
+    )
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
     """Write one run folder below ``tmp_path``; its images differ by ± 10 % in rate and ± 1 dB.
+
+    Of `Row`'s columns beside measures, all images have those in ``columns``.
 
     Learned codecs take 0.1 s to encode, 0.05 s of it in g_a, and 0.2 s to decode, 0.16 s of it in g_s.
     """
@@ -65,6 +83,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         images: Sequence[str] = ("bee", "boat"),
         pictures: bool = False,
         size: tuple[int, int] = (40, 24),
+        columns: Mapping[str, Any] = MappingProxyType({}),
     ) -> Path:
         folder = tmp_path / run
         folder.mkdir(parents=True)
@@ -77,7 +96,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             length = int(rate * math.prod(size) / 8)
             network = (0.05, 0.16) if codec.learned else ()
             values = {"psnr": psnr + sign, "ssim": ms_ssim - 0.1, "ms_ssim": ms_ssim, "ms_ssim_db": db}
-            rows.append(Row(name, *size, length, rate, estimate, values, 0.1, 0.2, *network))
+            rows.append(Row(name, *size, length, rate, estimate, values, 0.1, 0.2, *network, **columns))
             if pictures:
                 _write_picture(folder / ORIGINALS / f"{name}.png", i, size)
                 _write_picture(folder / RECONSTRUCTIONS / f"{name}.png", i, size)

@@ -143,15 +143,21 @@ _OTHERS: dict[str, dict[str, Any]] = {  # runs of other models
         "bottleneck": 32,
     },
     "COMPACT": {"name": "icm_irm", "width": 4},
+    "GRAY": {"name": "comcnn_reccnn", "width": 4, "channels": 1},
 }
 _SETS = {
     **{f"kodak/kodim{number}.png": (512, 384) for number in ("09", "15")},
-    **{f"coco/{part}2017/photo.jpg": (300, 260) for part in ("train", "val")},
+    **{f"coco/{name}.jpg": (300, 260) for name in ("train2017/photo", "train2017/other", "val2017/photo")},
     **{f"figs6_8/kodim{number}.png": (512, 384) for number in ("04", "15", "23")},
     **{f"{name}_HR/photo.png": (340, 330) for name in ("div2k/DIV2K_train", "flickr2k/Flickr2K")},
     **{f"clic/{part}/photo.png": (340, 330) for part in ("train", "valid", "test")},
     **{f"{part}/photo.png": (300, 260) for part in "abc"},
 }
+_BINARY = {
+    **{f"stl10/{part}_X.bin": 3 * 96 * 96 for part in ("unlabeled", "train", "test")},
+    **{f"cifar10/data_batch_{number}.bin": 1 + 3 * 32 * 32 for number in range(1, 6)},
+}
+"""Files of two black images each, and the bytes of one."""
 _PHOTOS = ("photo.png", "photo.jpg", "a.png", "b.jpg", "photos/one.png", "photos/sub/two.png")
 
 
@@ -187,6 +193,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     for i, (name, size) in enumerate(_SETS.items()):
         _save(Image.linear_gradient("L").rotate(i).resize(size), folder / "FOLDER" / name)
+    for name, record in _BINARY.items():
+        file = folder / "FOLDER" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes(2 * record))
+    _save(Image.linear_gradient("L"), folder / "CLASSIC" / "lenna.png")
     for program in ("train.py", "eval.py"):
         (folder / program).symlink_to(REPOSITORY / program)
     train = f"python train.py -m {_TINY} lambda=5,7,10 trainer=debug hydra.sweep.dir=multirun/SWEEP"

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from lic.models import ResidualGN, build_model
 from lic.sweep.names import register_resolvers
+from lic.training.compact import Compact
 from lic.training.two_phase import TwoPhase
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -102,6 +103,51 @@ def test_all_trainings_of_applsci_2020_are_tested() -> None:
     marks = test_trainings_of_applsci_2020.pytestmark  # type: ignore[attr-defined]
     names = {name for name, *_ in marks[0].args[1]}
     assert names == {file.stem for file in FILES if file.parent.name == "applsci2020"}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("baseline", 711_110),
+        ("table1_baseline_gray", 706_498),
+        ("table3_icm_irm", 439_302),
+        ("table5_icm_irm_gray", 434_690),
+        ("no_skips", 439_302),
+        ("plain_convolutions", 599_942),
+        ("three_maps", 402_458),
+        ("unbounded", 439_302),
+        ("equation2", 439_302),
+        ("strides", 439_302),
+        ("jiang", 706_370),
+        ("stl10", 439_302),
+        ("cifar10", 439_302),
+        ("clic", 439_302),
+        ("image_count", 439_302),
+        ("srgan_upsampler", 439_302 + 1_549_462),
+    ],
+)
+def test_trainings_of_deshmukh_and_pollett(name: str, parameters: int) -> None:
+    """Sums of the tables of layers."""
+    config = _config(f"experiment=deshmukh_pollett/{name}", "data.root=photos")
+    options: dict[str, Any] = dict(config.model)
+    del options["_target_"]
+    net = build_model(**options)
+    assert sum(p.numel() for p in net.parameters()) == parameters
+    training = instantiate(config.training, _partial_=True)(net, {})
+    assert isinstance(training, Compact) and training.lmbda is None
+    assert config.data.channels == net.image_channels == (1 if "gray" in name or name == "jiang" else 3)
+    sides = {"jiang": 180, "stl10": 96, "cifar10": 32}
+    assert (config.data.patch_size, config.data.rotations) == (sides.get(name, 200), "any")
+    assert (config.data.test, config.data.test_size) == ("kodak", [200, 200])
+    crops = 50 * 264_000
+    assert config.trainer.max_steps * 8 == crops and config.trainer.val_check_interval * 8 * 50 == crops
+    assert config.trainer.limit_val_batches == pytest.approx(66_000 * 200**2 / (640 * 480), rel=2e-3)
+
+
+def test_all_trainings_of_deshmukh_and_pollett_are_tested() -> None:
+    marks = test_trainings_of_deshmukh_and_pollett.pytestmark  # type: ignore[attr-defined]
+    names = {name for name, *_ in marks[0].args[1]}
+    assert names | {"srgan"} == {file.stem for file in FILES if file.parent.name == "deshmukh_pollett"}
 
 
 def test_each_size_starts_from_its_own_first_phase() -> None:

@@ -89,12 +89,17 @@ def inspect(
 
     codec = at_setting(setting, model, load_codec(model, tile=tile, max_pixels=max_pixels))
     pixels = read_image(image, managed=True)
-    inner = codec.encode(pixels).inner()
+    encoded = codec.encode(pixels)
+    inner, symbols = encoded.inner(), encoded.symbols()
     if inner is None:
         raise UserError(f"{codec.info.curve} shows nothing of its inside; inspect a model of another family.")
     write_png(target, picture(pixels, inner))
     lines = [f"  {one.name}: {range_of(one)}" for one in inner.maps]
     lines += [f"  {stage.name}: {numbers(stage, pixels)}" for stage in inner.stages]
+    if symbols:
+        bpp = symbols.bits / pixels[..., 0].size
+        distinct = f"{symbols.distinct} different values among {symbols.count:,}"
+        lines.append(f"  8-bit values: {distinct}, entropy {symbols.entropy:.4f} bits each, {bpp:.4f} bpp")
     typer.echo(visible("\n".join([f"{target}:", *lines])))
 
 

@@ -14,7 +14,8 @@ from lic.data.images import AnyImage, Pixels, to_batch, to_pil, to_pixels
 from lic.errors import UserError
 from lic.foreign import Plain
 
-if TYPE_CHECKING:  # all networks with it, which classical codecs and reports do without
+if TYPE_CHECKING:  # all networks with them, which classical codecs and reports do without
+    from lic.entropy.symbols import Symbols
     from lic.models.inner import Inner
 
 AnyBytes = bytes | bytearray | memoryview
@@ -57,9 +58,9 @@ class Encoded:
 
     ``reconstruct`` gives the image that the encoder expects its decoder to find, ``estimate_bits`` the
     rate that the model promises (NaN where a codec has none), ``inner`` what the codec shows of its
-    inside, if anything. They are computed when called, so that the time of `FileCodec.encode` is the time of
-    coding. ``analysis_s`` is the part of that time, in seconds,
-    that g_a took, the image's conversion included; NaN where there is none.
+    inside, and ``symbols`` the 8-bit values that it codes in place of the image's, if anything. They are
+    computed when called, so that the time of `FileCodec.encode` is the time of coding. ``analysis_s`` is the
+    part of that time, in seconds, that g_a took, the image's conversion included; NaN where there is none.
     """
 
     data: bytes
@@ -67,6 +68,7 @@ class Encoded:
     estimate_bits: Callable[[], float]
     analysis_s: float = math.nan
     inner: "Callable[[], Inner | None]" = lambda: None
+    symbols: "Callable[[], Symbols | None]" = lambda: None
 
 
 class FileCodec(ABC):

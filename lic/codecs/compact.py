@@ -102,8 +102,8 @@ class CompactCodec(LearnedCodec):
     def _keep(self, compact: Pixels) -> Kept:
         if self.file:
             encoded = self.file.encode(compact)
-            return encoded.data, encoded.reconstruct
-        return CODERS[self.inner].encode(compact), lambda: compact
+            return Kept(encoded.data, encoded.reconstruct)
+        return Kept.by(self.inner, compact)
 
 
 def _kept_by(inner: str, payload: bytes, shape: Shape) -> Pixels:

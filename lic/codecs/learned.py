@@ -111,6 +111,7 @@ class LearnedCodec(FileCodec):
             estimate_bits=lazily(coded.estimate_bits),
             analysis_s=coded.analysis_s,
             inner=lazily(lambda: _in_a_file(coded.inner(), channels, around)),
+            symbols=coded.symbols,
         )
 
     @torch.inference_mode()

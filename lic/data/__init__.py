@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from lic.data.binary import cifar10, stl10
 from lic.data.cache import CachedImages
+from lic.data.derived import folder_part
 from lic.data.images import Pixels, read_image, to_batch, to_float, to_image, to_pil, to_uint8, write_png
 from lic.data.sources import BuiltinPhotos, ImageFolder, ImageSet
 from lic.data.synthetic import DeadLeaves
@@ -20,6 +21,7 @@ __all__ = [
     "ImageSet",
     "Pixels",
     "cifar10",
+    "folder_part",
     "read_image",
     "stl10",
     "to_batch",

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 
@@ -110,6 +110,23 @@ def split_folder(images: ImageFolder, valid_share: float = VALID_SHARE) -> tuple
         *map(len, (train, valid, test)),
     )
     return train, valid, test
+
+
+def folder_part(root: Path, folder: str, part: Literal["train", "valid"], valid_share: float) -> Subset:
+    """The images of a folder below the root but a share for validation, or that share; at least one each.
+
+    They are told apart as by `split_folder`.
+
+    Raises:
+        UserError: The folder is missing or holds fewer than two images.
+    """
+    images = ImageFolder(root / folder)
+    if len(images) < 2:
+        raise UserError(f"{images.root} holds one image, too few for training and validation; add some.")
+    shares = [_hash(path.relative_to(images.root).as_posix()) for path in images.files]
+    order = sorted(range(len(images)), key=shares.__getitem__)
+    end = min(max(1, sum(share < valid_share for share in shares)), len(images) - 1)
+    return Subset(images, sorted(order[:end] if part == "valid" else order[end:]))
 
 
 def _hash(name: str) -> float:

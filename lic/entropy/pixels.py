@@ -8,7 +8,7 @@ arithmetic encoder; how lengths are told, prediction and runs are ours.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from lic.bitstream.fields import Reader, Varint
 from lic.entropy import adaptive_bits
 from lic.entropy.adaptive_bits import decoded
+from lic.entropy.symbols import Symbols
 
 try:
     from lic.entropy import _huffman
@@ -69,19 +70,27 @@ class PixelCoder:
 
     def encode(self, pixels: Pixels) -> bytes:
         """The payload of an image of at least one pixel."""
+        payload = b""
+        for place, values in enumerate(self._channels(pixels), 1):
+            if self.runs:
+                payload += _SIZE.write(len(values))
+            part = _codes()[self.code][0](values)
+            payload += part if place == pixels.shape[2] else _SIZE.write(len(part)) + part
+        return payload
+
+    def estimate_bits(self, pixels: Pixels) -> float:
+        """The entropy of what `encode` codes: of each channel by itself, after prediction and runs."""
+        return sum(Symbols.of(np.frombuffer(part, np.uint8)).bits for part in self._channels(pixels))
+
+    def _channels(self, pixels: Pixels) -> Iterator[bytes]:
+        """The bytes of each channel, as they are coded."""
         assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.size
         planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
         if self.prediction:
             planes = np.diff(planes, axis=_PREDICTED[self.prediction], prepend=np.uint8(0))
-        payload = b""
-        for place, plane in enumerate(planes, 1):
+        for plane in planes:
             values = plane.tobytes()
-            if self.runs:
-                values = _huffman.shorten(values)
-                payload += _SIZE.write(len(values))
-            part = _codes()[self.code][0](values)
-            payload += part if place == len(planes) else _SIZE.write(len(part)) + part
-        return payload
+            yield _huffman.shorten(values) if self.runs else values
 
     def decode(self, payload: bytes, shape: tuple[int, int, int]) -> Pixels:
         """The image of `encode`, of this shape.

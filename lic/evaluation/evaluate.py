@@ -1,6 +1,7 @@
 """Codes every image of a set to a file, decodes that file, and measures what came out."""
 
 import math
+import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -56,11 +57,14 @@ def evaluate(
         DecodingError: a decoded image differs from the encoder's own reconstruction.
         UserError: an image cannot be read or coded.
     """
-    rows = []
+    rows, sources = [], _sources(images)
     title = f"{codec.info.curve}, {codec.info.setting}"
     for index, name in enumerate(track(images.names, title, disable=not progress)):
         image = images[index]
         encoded, row, decoded = _measure(codec, image, name, folder / STREAMS / f"{name}{codec.suffix}")
+        if sources:
+            source = sources[index]
+            row = replace(row, source_bytes=source.stat().st_size, source_format=_format(source))
         rows.append(row)
         if index in pictures:
             write_png(folder / ORIGINALS / f"{name}.png", image)
@@ -141,6 +145,17 @@ def some_pictures(count: int, wanted: int = 4) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, count - 1, min(wanted, count))})
 
 
+def _sources(images: ImageSet) -> tuple[Path, ...]:
+    """The file of each image; none where files hold several, or hold other images than these."""
+    files: tuple[Path, ...] = getattr(images, "files", ())
+    return files if len(files) == len(images) else ()
+
+
+def _format(file: Path) -> str:
+    """What a file's name says that it is: "jpg"."""
+    return re.sub(r"\W", "", file.suffix.lower())[:9]
+
+
 def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[Encoded, Row, Pixels]:
     height, width = image.shape[:2]
     start = time.perf_counter()
@@ -157,6 +172,7 @@ def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[En
     if not np.array_equal(decoded, promised):
         raise DecodingError(f"{file}: the decoded pixels differ from the encoder's own reconstruction.")
     measures = measure_images(to_batch(image), to_batch(decoded))
+    symbols = encoded.symbols()
     row = Row(
         file=name,
         width=width,
@@ -169,5 +185,8 @@ def _measure(codec: FileCodec, image: Pixels, name: str, file: Path) -> tuple[En
         decode_s=decode_s,
         analysis_s=encoded.analysis_s,
         synthesis_s=math.nan if math.isnan(encoded.analysis_s) else synthesis_s,
+        distinct_values=symbols.distinct if symbols else math.nan,
+        entropy=symbols.entropy if symbols else math.nan,
+        entropy_bpp=symbols.bits / (width * height) if symbols else math.nan,
     )
     return encoded, row, decoded

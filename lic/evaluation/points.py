@@ -17,7 +17,7 @@ from lic.atomic import write_text
 from lic.codecs.base import CodecInfo
 from lic.console import plain_table
 from lic.errors import UserError
-from lic.evaluation.result import RESULT_FILE, Result, Row
+from lic.evaluation.result import RESULT_FILE, SYMBOLS, Result, Row
 from lic.metrics.bd_rate import bd_rate, common_quality
 from lic.metrics.measures import Measure, all_measures, averages, axes
 from lic.status import STATUS_FILE, read_status
@@ -194,7 +194,7 @@ def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
     ordered = [point for curve in curves(points) for point in curve.points]
     codecs = [point.result.codec for point in ordered]
     numbers = (
-        "bpp", "bpp_pooled", "estimated_bpp", "gap_percent", *averages(),
+        "bpp", "bpp_pooled", "estimated_bpp", "gap_percent", *averages(), *symbol_columns(ordered),
         "encode_s", "decode_s", "analysis_s", "synthesis_s",
     )  # fmt: skip
     who, where = ("curve", "setting", "model"), ("parameters", "data", "images", *numbers, "run")
@@ -212,6 +212,11 @@ def write_rd_csv(path: Path, points: Iterable[Point]) -> None:
             "run": relative(point.run, path.parent),
         })  # fmt: skip
     write_text(path, stream.getvalue())
+
+
+def symbol_columns(points: Iterable[Point]) -> dict[str, str]:
+    """`SYMBOLS`, if any of the points has them."""
+    return SYMBOLS if any(math.isfinite(point.mean["distinct_values"]) for point in points) else {}
 
 
 def own_columns(codecs: Sequence[CodecInfo], taken: Collection[str]) -> dict[tuple[str, str], str]:

@@ -2,9 +2,10 @@
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import KW_ONLY, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -57,6 +58,12 @@ class Row:
     decode_s: float
     analysis_s: float = math.nan
     synthesis_s: float = math.nan
+    _: KW_ONLY
+    distinct_values: float = math.nan
+    entropy: float = math.nan
+    entropy_bpp: float = math.nan
+    source_bytes: float = math.nan
+    source_format: str = ""
 
     def __post_init__(self) -> None:
         assert not self.measures.keys() & _COLUMNS, "a measure has the name of a column"
@@ -77,6 +84,12 @@ class Row:
         return cls(**columns, measures=values)
 
 
+SYMBOLS = {
+    "distinct_values": "Distinct\nvalues",
+    "entropy": "Entropy\nbits/value",
+    "entropy_bpp": "Entropy\nbpp",
+}
+"""The columns of rows on a codec's 8-bit values, and what tables call them."""
 _COLUMNS = tuple(field.name for field in fields(Row) if field.name != "measures")
 _NUMBERS = tuple(field.name for field in fields(Row) if field.type is float)
 
@@ -242,5 +255,7 @@ def _check_images(rows: list[Row]) -> None:
             raise ValueError("an image has no size or no rate")
         if Path(row.file).name != row.file or row.file in ("", ".."):
             raise ValueError(f"{row.file!r:.99} is no name of an image")
+        if not re.fullmatch(r"\w{0,9}", row.source_format):
+            raise ValueError(f"{row.source_format!r:.99} is no format of an image")
     if repeated := [name for name, times in Counter(row.file for row in rows).items() if times > 1]:
         raise ValueError(f"it has several rows of {repeated[0]!r:.99}")

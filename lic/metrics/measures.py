@@ -86,8 +86,8 @@ _DECLARED = (
 )  # fmt: skip
 TAKEN = frozenset({
     "file", "width", "height", "bytes", "bpp", "estimated_bpp", "encode_s", "decode_s", "analysis_s",
-    "synthesis_s", "bpp_pooled", "gap_percent", "curve", "setting", "model", "parameters", "data", "images",
-    "run",
+    "synthesis_s", "distinct_values", "entropy", "entropy_bpp", "source_bytes", "source_format", "bpp_pooled",
+    "gap_percent", "curve", "setting", "model", "parameters", "data", "images", "run",
 })  # fmt: skip
 """Columns of rows and tables that are no measures: no measure can be called so."""
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _DECLARED}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lic.bitstream import Stream, StreamError
 from lic.data.images import Pixels
+from lic.entropy.symbols import Symbols
 from lic.errors import UserError
 from lic.models.inner import Inner
 
@@ -31,12 +32,12 @@ class Coded:
     """A coded image: the parts of a stream, and what is known of them.
 
     ``reconstruct`` gives the image that the decoder will have, ``estimate_bits`` the rate that likelihoods
-    promise, ``inner`` what people may see of the network's inside, if anything; they compute when they are
-    called, so that the time of `CompressionModel.encode` is the time of coding. ``latent_checksum``, two
-    bytes as `lic.bitstream.checksum` makes them, is of what the decoder must find to the last bit; empty
-    where nothing must. ``method`` (None is the network's) and ``options`` are the family's own.
-    ``analysis_s`` are the seconds that the transform of the pixels took, their conversion included; NaN where
-    there is none.
+    promise, ``inner`` what people may see of the network's inside, ``symbols`` the 8-bit values that it makes
+    of the image, if there is such a thing; they compute when they are called, so that the time of
+    `CompressionModel.encode` is the time of coding. ``latent_checksum``, two bytes as
+    `lic.bitstream.checksum` makes them, is of what the decoder must find to the last bit; empty where nothing
+    must. ``method`` (None is the network's) and ``options`` are the family's own. ``analysis_s`` are the
+    seconds that the transform of the pixels took, their conversion included; NaN where there is none.
     """
 
     payloads: Sequence[bytes]
@@ -47,6 +48,7 @@ class Coded:
     options: bytes = b""
     analysis_s: float = math.nan
     inner: Callable[[], Inner | None] = lambda: None
+    symbols: Callable[[], Symbols | None] = lambda: None
 
 
 class Network(nn.Module):

@@ -1,5 +1,6 @@
 """Codecs that make an image smaller and keep that small image, of 8 bits, as any codec of images would."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from lic.bitstream import Stream, StreamError
 from lic.data.images import Pixels
 from lic.entropy.pixels import CODERS
+from lic.entropy.symbols import Symbols
 from lic.errors import UserError
 from lic.layers import crop, eight_bits, pad, padded_size
 from lic.models.base import Coded, CompressionModel, Forward, Size, check_channels, check_flag
@@ -23,8 +25,24 @@ HUFFMAN = "huffman"
 """The inner coder of a network by itself, among those of `lic.entropy.pixels`."""
 
 Shape = tuple[int, int, int]
-Kept = tuple[bytes, Callable[[], Pixels]]
-"""A payload, and what gives the compact image that a decoder finds in it."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A compact image in a ``payload``: ``pixels`` gives what a decoder finds there.
+
+    ``estimate_bits`` gives the entropy of what is coded, by itself; NaN for files.
+    """
+
+    payload: bytes
+    pixels: Callable[[], Pixels]
+    estimate_bits: Callable[[], float] = lambda: math.nan
+
+    @classmethod
+    def by(cls, coder: str, compact: Pixels) -> "Kept":
+        """In a code of `lic.entropy.pixels`."""
+        lossless = CODERS[coder]
+        return cls(lossless.encode(compact), lambda: compact, lambda: lossless.estimate_bits(compact))
 
 
 @dataclass(frozen=True)
@@ -103,9 +121,7 @@ class CompactImage(CompressionModel):
 
     def encode(self, image: Pixels, tile: int) -> Coded:
         """See `CompressionModel.encode`: as `encode_with` does, with a static Huffman code."""
-        return self.encode_with(
-            lambda compact: (CODERS[HUFFMAN].encode(compact), lambda: compact), image, tile
-        )
+        return self.encode_with(lambda compact: Kept.by(HUFFMAN, compact), image, tile)
 
     def decode(self, stream: Stream, tile: int) -> Pixels:
         """See `CompressionModel.decode`: of `encode`'s streams."""
@@ -122,20 +138,22 @@ class CompactImage(CompressionModel):
         start = time.perf_counter()
         compact = self.shrink(image, tile)
         analysis_s = time.perf_counter() - start
-        payload, kept = code(compact)
+        kept = code(compact)
 
         def stages() -> Inner:
             """Of one file: what bicubic interpolation alone would show, and what the decoder makes of it."""
             drawn: dict[str, Network] = {"up-sampled": self.up, "x_hat": self.expand}
-            bits, small = 8 * len(payload), kept()
+            bits, small = 8 * len(kept.payload), kept.pixels()
             images = {name: self._draw(net, small, size, tile) for name, net in drawn.items()}
             return Inner(stages=tuple(Stage(name, image, bits) for name, image in images.items()))
 
         return Coded(
-            [payload],
-            reconstruct=lambda: self._draw(self.expand, kept(), size, tile),
+            [kept.payload],
+            reconstruct=lambda: self._draw(self.expand, kept.pixels(), size, tile),
+            estimate_bits=kept.estimate_bits,
             analysis_s=analysis_s,
             inner=stages,
+            symbols=lambda: Symbols.of(compact),
         )
 
     def decode_with(self, decode: Callable[[bytes, Shape], Pixels], stream: Stream, tile: int) -> Pixels:

@@ -1,6 +1,7 @@
 """A paper's figures of its networks, beside the costs of live ones."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,8 @@ class Paper:
     ``network_table`` shows them with what the paper prints, and the chosen model below unless it is one of
     them. ``layers`` is the paper's table of layers, if it has one, and ``layer_note`` says where that differs
     from the layers of a live network. ``images_per_second`` are printed speeds of decoding by the networks'
-    names; ``speed_note`` says of what they are.
+    names; ``speed_note`` says of what they are. ``images`` are printed qualities of single images by the
+    networks' names and the images', each by the names of measures; ``image_note`` says of what they are.
     """
 
     networks: Mapping[str, Options]
@@ -31,6 +33,8 @@ class Paper:
     layer_note: Callable[[Options, Sequence[LayerCost]], str | None] = lambda options, costs: None
     images_per_second: Mapping[str, float] = field(default_factory=dict)
     speed_note: str = ""
+    images: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    image_note: str = ""
 
     @property
     def models(self) -> set[str]:
@@ -40,6 +44,22 @@ class Paper:
     def decoding_speed(self, options: Options) -> float:
         """Images per second that the paper decodes with a network, NaN if it says none."""
         return self.images_per_second.get(network_called(self.networks, options) or "", math.nan)
+
+    def image_quality(self, options: Options, file: str) -> Mapping[str, float]:
+        """What the paper prints of the image that a file's name says, by the names of measures; often empty.
+
+        Colours and numbers in the name are passed over: "gray_lenna_512" is lenna. The network is of the same
+        family and of as many channels, whatever its other options.
+        """
+        for network, images in self.images.items():
+            if _kind(self.networks[network]) == _kind(options):
+                name = file.casefold()
+                return images.get(name) or images.get(re.sub(r"colou?r|gr[ae]y|[\W\d_]", "", name)) or {}
+        return {}
+
+
+def _kind(options: Options) -> tuple[Any, Any]:
+    return options["name"], options.get("channels", 3)
 
 
 def network_columns(title: str, caption: str, headings: Sequence[str]) -> Table:

@@ -1,4 +1,4 @@
-"""Rate-distortion curves as interactive figures."""
+"""Rate-distortion curves and sizes of files as interactive figures."""
 
 import html
 import math
@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from lic.evaluation.points import Curve
+from lic.evaluation.result import Row
 from lic.metrics.measures import Measure
+from lic.report.formats import Size
 
 COLOURS = (  # told apart on white and on black, and by most colour-blind eyes
     "#3b82f6",
@@ -19,6 +21,8 @@ COLOURS = (  # told apart on white and on black, and by most colour-blind eyes
     "#46a758",
     "#e5484d",
 )
+MOST_MARKS = 3000
+"""Of the files of a figure; of more, some evenly spread ones are drawn."""
 CLASSICAL_COLOURS = ("#868e96", "#a18072", "#5f8aa0", "#8f8a4f", "#9678a6", "#5e9478")
 
 
@@ -65,6 +69,88 @@ def rd_figure(curves: Sequence[Curve], measure: Measure) -> go.Figure:
         legend={"orientation": "h", "y": -0.2},
         margin={"l": 60, "r": 15, "t": 15, "b": 50},
     )
+    return figure
+
+
+def sizes_figure(curves: Sequence[Curve]) -> go.Figure | None:
+    """The bytes of each image's file before and after a learned codec, one trace per curve in their order.
+
+    Classical codecs, which share the colours' order, keep empty traces. None where no source file is known.
+    """
+    files = [[(p, row) for p in curve.points for row in p.result.rows if _known(row)] for curve in curves]
+    drawn = [found if curve.learned else [] for curve, found in zip(curves, files, strict=True)]
+    count = sum(map(len, drawn))
+    if not count:
+        return None
+    step = math.ceil(count / MOST_MARKS)
+    figure = go.Figure()
+    for curve, colour, found in zip(curves, colours(curves), drawn, strict=True):
+        label, marks = html.escape(curve.label), found[::step]
+        figure.add_scatter(
+            x=[row.source_bytes for _, row in marks],
+            y=[row.bytes for _, row in marks],
+            customdata=[
+                [label, html.escape(point.result.codec.setting), html.escape(row.file), row.source_format]
+                for point, row in marks
+            ],
+            name=label,
+            mode="markers",
+            marker={"size": 7, "color": colour, "opacity": 0.75},
+            hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{customdata[2]}<br>"
+            "%{x:,} bytes %{customdata[3]} → %{y:,} bytes<extra></extra>",
+        )
+    ends = [edge(row.source_bytes for found in drawn for _, row in found) for edge in (min, max)]
+    figure.add_scatter(
+        x=ends, y=ends, name="as large as before", mode="lines", hoverinfo="skip",
+        line={"color": "#868e96", "width": 1, "dash": "dot"},
+    )  # fmt: skip
+    formats = sorted({row.source_format.upper() for found in drawn for _, row in found} - {""})
+    source = f"Source file ({', '.join(formats)}; bytes)" if formats else "Source file (bytes)"
+    axis = {"type": "log", "tickformat": "~s", "dtick": "D2"}
+    figure.update_layout(
+        template="plotly_white",
+        xaxis={"title": source, **axis},
+        yaxis={"title": "File of the codec (bytes)", **axis},
+        margin={"l": 60, "r": 15, "t": 15, "b": 50},
+    )
+    return figure
+
+
+def _known(row: Row) -> bool:
+    return 1 <= row.source_bytes < math.inf and row.bytes >= 1  # what a logarithmic axis can show
+
+
+def formats_figure(networks: Sequence[tuple[str, Sequence[Size]]]) -> go.Figure:
+    """Mean bytes in each format as bars, and PSNR as a mark beside, of networks by their labels."""
+    figure = go.Figure()
+    for index, (label, sizes) in enumerate(networks):
+        names = [html.escape(size.name) for size in sizes]
+        shared = {"name": html.escape(label), "offsetgroup": str(index)}
+        figure.add_bar(
+            x=names, y=[size.bytes for size in sizes], marker={"color": COLOURS[index], "opacity": 0.55},
+            hovertemplate="<b>%{x}</b><br>%{y:,.0f} bytes<extra></extra>", **shared,
+        )  # fmt: skip
+        finite = [(name, s) for name, s in zip(names, sizes, strict=True) if math.isfinite(s.psnr)]
+        figure.add_scatter(
+            x=[name for name, _ in finite], y=[size.psnr for _, size in finite], yaxis="y2", mode="markers",
+            marker={"color": COLOURS[index], "size": 9, "symbol": "diamond",
+                    "line": {"color": "#868e96", "width": 1}},
+            customdata=[f"{size.ssim:.4f}" for _, size in finite],
+            hovertemplate="<b>%{x}</b><br>PSNR %{y:.2f} dB<br>SSIM %{customdata}<extra></extra>", **shared,
+        )  # fmt: skip
+    psnrs = [size.psnr for _, sizes in networks for size in sizes if math.isfinite(size.psnr)]
+    figure.update_layout(
+        template="plotly_white",
+        barmode="group",
+        scattermode="group",
+        xaxis={"type": "category", "automargin": True},
+        yaxis={"title": "Mean bytes", "tickformat": "~s"},
+        yaxis2={
+            "title": "PSNR (dB)", "overlaying": "y", "side": "right", "showgrid": False, "automargin": True,
+            "tickmode": "auto", "nticks": 6, "range": [min(psnrs) - 1, max(psnrs) + 1] if psnrs else None,
+        },
+        margin={"l": 60, "r": 50, "t": 15, "b": 50},
+    )  # fmt: skip
     return figure
 
 

@@ -4,13 +4,14 @@ import base64
 import json
 import math
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import plotly.graph_objects as go
 import plotly.offline
 
 from lic.atomic import write_text
@@ -27,12 +28,15 @@ from lic.evaluation.points import (
     headings,
     number,
     relative,
+    symbol_columns,
 )
 from lic.metrics.measures import Measure, all_measures, averages, axes
 from lic.papers import Paper, paper_of
-from lic.report.figures import colours, rd_figure
+from lic.report.figures import COLOURS, MOST_MARKS, colours, formats_figure, rd_figure, sizes_figure
+from lic.report.formats import Sizes, sizes_by_format
 from lic.report.gallery import Scene, gallery
 from lic.report.insides import Inside, insides
+from lic.report.singles import single_tables
 from lic.report.speed import speed_of
 
 MAX_NAMES, MAX_NAME = 4, 20
@@ -60,8 +64,14 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
     inner, inner_found = insides(all_curves)
     learned = [curve for curve in all_curves if curve.learned]
     printed = list(dict.fromkeys(paper for curve in learned if (paper := _timed_by(curve))))
+    files, networks, networks_found = sizes_figure(all_curves), *sizes_by_format(all_curves)
+    symbols = symbol_columns(points)
+    charts = _charts(files, networks)
+    figures = [*(rd_figure(all_curves, axis) for axis in drawn), *charts.values()]
     content = {
-        "figures": [json.loads(rd_figure(all_curves, axis).to_json()) for axis in drawn],
+        "figures": [json.loads(figure.to_json()) for figure in figures],
+        "axes": len(drawn),
+        "curved": len(drawn) + bool(files),  # figures with a trace for each curve
         "scenes": [_scene(scene) for scene in scenes],
     }
     environment = jinja2.Environment(
@@ -82,11 +92,16 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
             for failure in collect_failures(folders)
         ],
         curves=[
-            _curve(curve, all_curves, colour, output.parent)
+            _curve(curve, all_curves, colour, symbols, output.parent)
             for curve, colour in zip(all_curves, colours(all_curves), strict=True)
         ],
         axes=drawn,
-        headings=_headings(),
+        headings=_headings(symbols),
+        singles=single_tables(all_curves),
+        charts=list(charts),
+        most_marks=MOST_MARKS if files else 0,
+        networks=list(zip(COLOURS, networks, strict=False)),
+        networks_left_out=networks_found - len(networks),
         notes=[measure.note for measure in all_measures().values() if measure.note],
         smallest=_smallest_sides(),
         narrowed=0 < len(learned) < len(all_curves),
@@ -134,13 +149,25 @@ def _data(points: Sequence[Point]) -> list[str]:
     return [f"{data}, {count} image{'s'[: count > 1]}" for data, count in images.items()]
 
 
-def _curve(curve: Curve, all_curves: Sequence[Curve], colour: str, start: Path) -> dict[str, Any]:
+def _charts(files: go.Figure | None, networks: Sequence[Sizes]) -> dict[str, go.Figure]:
+    """The figures of files' sizes by their titles."""
+    charts = {"File size before and after": files} if files else {}
+    for title, kind in (("Compact image in each format", "compact"), ("Decoded image saved", "decoded")):
+        sizes = [(network.label, getattr(network, kind)) for network in networks]
+        if any(each for _, each in sizes):
+            charts[title] = formats_figure(sizes)
+    return charts
+
+
+def _curve(
+    curve: Curve, all_curves: Sequence[Curve], colour: str, symbols: Iterable[str], start: Path
+) -> dict[str, Any]:
     return {
         "label": curve.label,
         "colour": colour,
         "learned": curve.learned,
         "bd_rate": _bd_text(curve, bd_rates(curve, all_curves)),
-        "rows": [_cells(point, start) for point in curve.points],
+        "rows": [_cells(point, symbols, start) for point in curve.points],
     }
 
 
@@ -164,9 +191,9 @@ def _on(measure: Measure, rate: BDRate) -> str:
     return f"{percent} on {measure.title} ({low} to {high} {measure.unit}".rstrip() + ")"
 
 
-def _headings() -> list[str]:
+def _headings(symbols: Mapping[str, str]) -> list[str]:
     return [
-        "Setting", "bpp", "Estimated\nbpp", "Gap", *headings(averages()),
+        "Setting", "bpp", "Estimated\nbpp", "Gap", *headings(averages()), *symbols.values(),
         "Parameters", "Encode\ns", "Decode\ns", "Run",
     ]  # fmt: skip
 
@@ -202,7 +229,7 @@ def _source(webp: bytes) -> str:
     return "data:image/webp;base64," + _base64(webp)
 
 
-def _cells(point: Point, start: Path) -> list[str]:
+def _cells(point: Point, symbols: Iterable[str], start: Path) -> list[str]:
     codec, mean = point.result.codec, point.mean
     return [
         codec.setting,
@@ -210,6 +237,7 @@ def _cells(point: Point, start: Path) -> list[str]:
         number(mean["estimated_bpp"], 4),
         number(point.gap_percent, 2, signed=True, unit=" %"),
         *(number(mean[name], measure.digits) for name, measure in averages().items()),
+        *(number(mean[name], 1 if name == "distinct_values" else 3) for name in symbols),
         _thousands(codec.parameters),
         number(mean["encode_s"], 3),
         number(mean["decode_s"], 3),

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from lic.evaluation.points import Curve, Point, curves, own_columns
+from lic.evaluation.points import Curve, Point, curves, own_columns, symbol_columns
 from lic.metrics.measures import Measure, averages, axes
 from lic.report.figures import rd_figure
 from lic.report.gallery import Scene, gallery
@@ -50,8 +50,9 @@ def log_sweep(folder: Path, points: Sequence[Point], project: str) -> None:
 def _table(all_curves: Sequence[Curve]) -> Any:
     import wandb
 
-    codecs = [point.result.codec for curve in all_curves for point in curve.points]
-    measures = ["bpp", "estimated_bpp", *averages(), "encode_s", "decode_s"]
+    points = [point for curve in all_curves for point in curve.points]
+    codecs = [point.result.codec for point in points]
+    measures = ["bpp", "estimated_bpp", *averages(), *symbol_columns(points), "encode_s", "decode_s"]
     who, where = ["curve", "setting"], ["data", "images", *measures]
     own = own_columns(codecs, [*who, *where])
     table = wandb.Table(columns=[*who, *own.values(), *where])

@@ -8,6 +8,8 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lic.data import to_uint8
+from lic.entropy.symbols import Symbols
 from lic.errors import UserError
 from lic.foreign import Plain
 from lic.losses import check_lambda
@@ -74,7 +76,7 @@ class Compact(OneLoss):
             raise UserError(
                 "training=compact is of model=comcnn_reccnn and model=icm_irm; choose another training=."
             )
-        named = ("cost", "distortion", "shift", "variance")
+        named = ("cost", "distortion", "shift", "variance", "distinct_values", "entropy")
         super().__init__(net, config, seed=seed, clip_norm=clip_norm, validated=named)
         usual = "0.01 is usual here, where it weighs the variance of the compact image; null leaves that out"
         self.lmbda = None if lmbda is None else check_lambda(lmbda, usual)
@@ -110,9 +112,13 @@ class Compact(OneLoss):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def costs(self, out: CompactPass, x: Tensor) -> dict[str, Tensor]:
-        """See `OneLoss.costs`: the sum, and each term without its weight."""
+        """See `OneLoss.costs`: the sum, each term without its weight, and in validation `Symbols`."""
         each = terms(x, out.x_hat, out.enlarged, out.compact, self.i_out)
         cost = each["distortion"] + self.alpha * each["shift"] + (self.lmbda or 0.0) * each["variance"]
+        if not self.training:
+            symbols = [Symbols.of(compact.cpu().numpy()) for compact in to_uint8(out.compact)]
+            each["distinct_values"] = cost.new_tensor([one.distinct for one in symbols])
+            each["entropy"] = cost.new_tensor([one.entropy for one in symbols])
         return {"cost": cost, **each}
 
     @property

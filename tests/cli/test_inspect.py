@@ -1,6 +1,7 @@
 """`lic info`, `inspect`, `complexity` and `report`, and how the command itself behaves."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,16 @@ def test_the_inside_of_a_codec_with_likelihoods(lic: Lic, tmp_path: Path) -> Non
     code, out, _ = lic("inspect", "run", "photo.png", "-o", "maps.png")
     assert code == 0 and "bits of y: " in out and "bits of z: " in out and "x_hat" not in out
     assert read_image(tmp_path / "maps.png").shape[1] == 3 * (4 * 70 + 12) + 12
+
+
+@pytest.mark.usefixtures("photo")
+def test_the_values_of_a_compact_image(lic: Lic, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"name": "icm_irm", "width": 4}
+    save_run(tmp_path / "compact", build_model(**options).eval(), options)
+    code, out, _ = lic("inspect", "compact", "photo.png")
+    found = re.search(r"8-bit values: (\d+) .* among 2,625, entropy (.*) bits each, (.*) bpp", out)
+    assert code == 0 and found and 1 < int(found[1]) <= 256
+    assert float(found[3]) == pytest.approx(float(found[2]) * 2625 / 3500, abs=1e-4)
 
 
 @pytest.mark.usefixtures("models", "photo")

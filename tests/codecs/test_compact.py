@@ -1,6 +1,7 @@
 """A compact image in files of every kind."""
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from lic.codecs.learned import codec_of
 from lic.data import Pixels
 from lic.data.images import to_batch, to_float, to_uint8
 from lic.entropy.pixels import CODERS
+from lic.entropy.symbols import Symbols
 from lic.errors import UserError
 from lic.models import CompactImage, build_model
 from lic.store.description import Description
@@ -76,6 +78,24 @@ def test_lossless_coders_keep_the_compact_image(name: str, channels: int) -> Non
     decoded = made.decode(encoded.data)
     assert np.array_equal(decoded, encoded.reconstruct()), "a file says by itself what decodes it"
     assert np.array_equal(decoded, made.decode(made.encode(pixels).data)), "as any other lossless one"
+
+
+@pytest.mark.parametrize("name", ["huffman", "huffman-left", "adaptive-huffman-up", "huffman-runs"])
+def test_the_estimate_is_that_of_the_entropy_coder(name: str) -> None:
+    made, pixels = codec(), image(260, 340)
+    encoded = at(made, name).encode(pixels)
+    small = compact(made.net, pixels)
+    assert encoded.estimate_bits() == CODERS[name].estimate_bits(small)
+    assert 1 < 8 * len(encoded.data) / encoded.estimate_bits() < 1.06
+    assert math.isnan(at(made, "png").encode(pixels).estimate_bits())
+
+
+@pytest.mark.parametrize("name", ["huffman", "jpeg-5"])
+def test_values_are_those_of_the_compact_image_before_its_codec(name: str) -> None:
+    made, pixels = codec(), image(21, 34)
+    symbols, small = at(made, name).encode(pixels).symbols(), compact(made.net, pixels)
+    assert symbols == Symbols.of(small) and symbols.distinct == len(np.unique(small)) > 9
+    assert PillowCodec("png").encode(pixels).symbols() is None
 
 
 @pytest.mark.parametrize("channels", [1, 3])

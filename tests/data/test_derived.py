@@ -1,12 +1,13 @@
 import itertools
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from lic.data import BuiltinPhotos, DeadLeaves, ImageFolder
-from lic.data.derived import Changed, Subset, Union, sample, split_folder
+from lic.data.derived import Changed, Subset, Union, folder_part, sample, split_folder
 from lic.data.images import resized
 from lic.errors import UserError
 
@@ -106,6 +107,21 @@ def test_the_share_of_validation_is_as_asked_and_moves_no_test_image(tmp_path: P
     train, valid, test = split_folder(images, share)
     assert 0.7 * share < len(valid) / 400 < 1.4 * share
     assert test.names == split_folder(images)[2].names and len(train) + len(valid) + len(test) == 400
+
+
+def test_a_folder_and_its_share_for_validation(tmp_path: Path) -> None:
+    folder(tmp_path / "photos" / "sub", "abcdefghijklmnopqrstuvwxyz")
+
+    def part(name: Literal["train", "valid"], share: float) -> set[str]:
+        return set(folder_part(tmp_path, "photos", name, share).names)
+
+    for share, valid in ((0.0, 1), (0.2, 5), (1.0, 25)):
+        assert len(part("valid", share)) == valid
+        assert part("train", share) == set(ImageFolder(tmp_path / "photos").names) - part("valid", share)
+    assert part("valid", 0.2) < part("valid", 0.5)
+    make(tmp_path / "alone" / "a.png")
+    with pytest.raises(UserError, match="alone holds one image, too few for training and validation"):
+        folder_part(tmp_path, "alone", "train", 0.2)
 
 
 def test_split_of_two_images_is_refused(tmp_path: Path) -> None:

@@ -41,6 +41,25 @@ GOLDEN = {
 SHAPES = ((1, 1, 1), (1, 1, 3), (1, 9, 3), (7, 1, 1), (5, 7, 3), (12, 20, 1), (3, 4, 5))
 
 
+def test_the_estimate_is_the_entropy_of_what_is_coded() -> None:
+    """Channel by channel: three that differ in their mean alone take what each takes."""
+    rng = np.random.default_rng(0)
+    plane = rng.normal(0, 3, (40, 50)).cumsum(1)[..., None]
+    image = (plane + np.array([100, 120, 140])).clip(0, 255).astype(np.uint8)
+
+    def bits(values: NDArray[np.uint8]) -> float:
+        counts = np.array(list(Counter(values.tobytes()).values()))
+        return float(-counts @ np.log2(counts / values.size))
+
+    left = np.diff(image, axis=1, prepend=np.uint8(0))
+    for name, coded in (("huffman", image), ("range", image), ("huffman-left", left)):
+        expected = sum(bits(np.ascontiguousarray(coded[..., c])) for c in range(3))
+        assert CODERS[name].estimate_bits(image) == pytest.approx(expected)
+        assert expected < 8 * len(CODERS["huffman-left" if "left" in name else "huffman"].encode(image))
+    flat = np.full((40, 50, 1), 9, np.uint8)
+    assert CODERS["huffman"].estimate_bits(flat) == 0 < CODERS["huffman-runs"].estimate_bits(flat)
+
+
 @pytest.fixture(params=["compiled", "slow"])
 def huffman(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Both ways of coding, in use."""

@@ -1,6 +1,8 @@
+import csv
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ from skimage.metrics import peak_signal_noise_ratio
 from lic.codecs.base import CodecInfo, Encoded, FileCodec
 from lic.codecs.classical import PillowCodec
 from lic.codecs.learned import LearnedCodec
-from lic.data import ImageFolder, Pixels, read_image, write_png
+from lic.data import ImageFolder, Pixels, cifar10, read_image, write_png
+from lic.data.derived import Changed
+from lic.data.images import resized
 from lic.data.sources import ImageSet
 from lic.drawing.inner import picture
+from lic.entropy.symbols import Symbols
 from lic.errors import UserError
 from lic.evaluation.evaluate import (
     DecodingError,
@@ -23,6 +28,7 @@ from lic.evaluation.evaluate import (
     evaluate_settings,
     some_pictures,
 )
+from lic.evaluation.points import collect, write_rd_csv
 from lic.evaluation.result import RESULT_FILE, Result
 from lic.metrics.complexity import macs_per_pixel
 from lic.models import CompressionModel
@@ -74,6 +80,30 @@ def test_rows_count_the_bytes_of_the_files(images: ImageSet, tmp_path: Path) -> 
     assert not (tmp_path / "run" / "originals" / "a.png").exists()
     for kind in ("originals", "reconstructions"):
         assert np.array_equal(read_image(tmp_path / "run" / kind / "b.png"), images[1])
+
+
+def test_rows_name_the_files_that_images_were_read_from(images: ImageSet, tmp_path: Path) -> None:
+    codec = PillowCodec("jpeg", 50)
+    for row in evaluate(codec, images, tmp_path / "run", "noise").rows:
+        size = (tmp_path / "photos" / f"{row.file}.png").stat().st_size
+        assert (row.source_bytes, row.source_format) == (size, "png")
+    (tmp_path / "cifar10").mkdir()
+    (tmp_path / "cifar10" / "test_batch.bin").write_bytes(bytes(2 * 3073))
+    for others in (Changed(images, partial(resized, size=(30, 20))), cifar10(tmp_path, "test")):
+        height, width = others[0].shape[:2]
+        rows = evaluate(Raw((height, width)), others, tmp_path / "other", "others").rows
+        assert all(math.isnan(row.source_bytes) and not row.source_format for row in rows)
+
+
+def test_rows_tell_the_values_of_compact_images(images: ImageSet, tmp_path: Path) -> None:
+    values = Symbols(600, 17, 900.0)
+    codec = Raw((20, 30))
+    codec.encode = lambda image: Encoded(image.tobytes(), lambda: image, lambda: 9, symbols=lambda: values)  # type: ignore[method-assign]
+    result = evaluate(codec, images, tmp_path / "run", "noise")
+    assert [(r.distinct_values, r.entropy, r.entropy_bpp) for r in result.rows] == [(17, 1.5, 1.5)] * 2
+    write_rd_csv(tmp_path / "rd.csv", collect([tmp_path / "run"]))
+    (point,) = csv.DictReader((tmp_path / "rd.csv").read_text("utf-8").splitlines())
+    assert (point["distinct_values"], point["entropy"], point["entropy_bpp"]) == ("17.0", "1.5", "1.5")
 
 
 def test_what_a_codec_shows_of_its_inside_is_kept(images: ImageSet, tmp_path: Path) -> None:

@@ -125,6 +125,11 @@ def test_rd_csv(sweep: Path, make_run: MakeRun) -> None:
     assert (lossless["curve"], lossless["psnr"], lossless["psnr_pooled"]) == ('net "x", λ', "inf", "inf")
 
 
+def test_rd_csv_has_values_and_entropy_only_where_a_codec_has_them(sweep: Path) -> None:
+    write_rd_csv(sweep / "rd.csv", collect([sweep]))
+    assert "entropy" not in (sweep / "rd.csv").read_text("utf-8").splitlines()[0]
+
+
 def test_rd_csv_has_a_column_for_each_part_of_an_objective(sweep: Path, make_run: MakeRun) -> None:
     """Names that are columns already stay what they were."""
     objective: dict[str, Plain] = {"rate": 0.5, "lambda": 2, "bpp": 7, "curve": "forged", "depth": 4}

@@ -56,6 +56,19 @@ def test_older_files_have_no_times_of_the_network(tmp_path: Path) -> None:
     assert math.isnan(older.mean["analysis_s"]) and math.isnan(older.rows[0].synthesis_s)
 
 
+def test_older_files_know_neither_values_nor_sources(tmp_path: Path) -> None:
+    file = tmp_path / "test.json"
+    known: dict[str, Any] = {"distinct_values": 9, "entropy": 2.5, "entropy_bpp": 1.9, "source_bytes": 70}
+    result(replace(ROW, **known, source_format="jpg")).save(file)
+    saved = Result.load(file)
+    assert saved.rows[0].source_format == "jpg" and known.items() <= saved.mean.items()
+    content = json.loads(file.read_text("utf-8"))
+    for name in (*known, "source_format"):
+        del content["rows"][0][name]
+    file.write_text(json.dumps(content))
+    assert repr(Result.load(file).rows[0]) == repr(ROW)
+
+
 def test_lambda_moves_along_the_curves_of_older_files(content: dict[str, Any], tmp_path: Path) -> None:
     assert content["codec"]["moving"] == CODEC.moving == []
     del content["codec"]["moving"]
@@ -76,6 +89,8 @@ def test_the_layout_is_flat(content: dict[str, Any]) -> None:
         {
             "file": "蜂 & bee", "width": 40, "height": 24, "bytes": 30, "bpp": 0.25, "estimated_bpp": None,
             "encode_s": 0.1, "decode_s": 0.2, "analysis_s": None, "synthesis_s": None,
+            "distinct_values": None, "entropy": None, "entropy_bpp": None,
+            "source_bytes": None, "source_format": "",
             "psnr": 30.0, "ssim": 0.8, "ms_ssim": None, "ms_ssim_db": None,
         }
     ]  # fmt: skip
@@ -170,6 +185,8 @@ def test_an_image_is_called_as_a_file_of_its_folder(
         ("codec", "lmbda", 5),
         ("codec", "made_up", 3),
         *(("row", key, value) for key in ("bpp", "psnr", "width", "height") for value in WRONG),
+        *(("row", key, value) for key in ("source_bytes", "distinct_values", "entropy") for value in WRONG),
+        *(("row", "source_format", value) for value in (None, 3, "<b>", "../x", "jpg\n", "x" * 10)),
         *(("row", "bpp", value) for value in (None, "Infinity", 0, -1)),
         *(("row", key, value) for key in ("width", "height") for value in (0, -3, 1.5, None)),
         ("row", "psnr", -400),

@@ -6,7 +6,8 @@ import pytest
 
 from lic.evaluation.points import collect, curves
 from lic.metrics.measures import Measure, axes
-from lic.report.figures import colours, rd_figure
+from lic.report.figures import MOST_MARKS, colours, formats_figure, rd_figure, sizes_figure
+from lic.report.formats import Size
 
 from ..made_runs import MakeRun, jpeg, learned
 
@@ -50,6 +51,36 @@ def test_axes_of_one_point_and_of_none(make_run: MakeRun, tmp_path: Path) -> Non
     assert ranges(make_run("lossless", learned("lossless", 5), 9, math.inf)) == [None, None]
     rates, qualities = ranges(make_run("one", learned("net", 5), 1, 30, images=("bee",)))
     assert rates == pytest.approx((1.1 / 1.5, 1.1 * 1.5)) and qualities == pytest.approx((30, 32))
+
+
+def test_sizes_have_a_trace_per_curve_and_the_diagonal(sweep: Path, make_run: MakeRun) -> None:
+    """JPEG's remains empty, so that the legend of the curves is theirs, too."""
+    assert sizes_figure(curves(collect([sweep]))) is None
+    for i, form in enumerate(("jpg", "png")):
+        known = {"source_bytes": 50 * (i + 1), "source_format": form}
+        make_run(f"sweep/{form}", learned("other", i + 1), 1, 30, columns=known)
+    figure = sizes_figure(curves(collect([sweep])))
+    assert figure is not None
+    assert [len(trace.x) for trace in figure.data] == [4, 0, 0, 2]
+    assert sorted(figure.data[0].x) == [50, 50, 100, 100] and set(figure.data[0].y) == {132, 108}
+    assert list(figure.data[3].x) == list(figure.data[3].y) == [50, 100]
+    assert figure.layout.xaxis.title.text == "Source file (JPG, PNG; bytes)"
+
+
+def test_of_many_files_some_are_drawn(make_run: MakeRun) -> None:
+    names = [str(i) for i in range(5000)]
+    folder = make_run("run", learned("net", 5), 1, 30, images=names, columns={"source_bytes": 90})
+    figure = sizes_figure(curves(collect([folder])))
+    assert figure is not None and 1000 < len(figure.data[0].x) <= MOST_MARKS
+
+
+def test_formats_are_bars_and_marks_for_each_network() -> None:
+    sizes = (Size("png", 300, 30, 0.8), Size("bmp", 900, math.inf, 1))
+    figure = formats_figure([("<b>one", sizes), ("two", sizes[:1])])
+    assert [type(trace).__name__ for trace in figure.data] == ["Bar", "Scatter"] * 2
+    assert list(figure.data[0].y) == [300, 900] and list(figure.data[1].y) == [30]
+    assert list(figure.data[1].customdata) == ["0.8000"] and "<" not in figure.data[0].name
+    assert tuple(figure.layout.yaxis2.range) == (29, 31)
 
 
 def test_names_are_no_markup(make_run: MakeRun) -> None:

@@ -11,7 +11,7 @@ from lic.errors import UserError
 from lic.evaluation.result import CodecInfo
 from lic.report.page import write_report
 
-from ..made_runs import MakeRun, jpeg, learned
+from ..made_runs import MakeRun, compact, jpeg, learned
 from .conftest import EVIL
 
 
@@ -100,6 +100,28 @@ def test_the_table_has_every_measure(sweep: Path) -> None:
     ]  # fmt: skip
     assert "<td>0.8400</td><td>0.9400</td>" in page
     assert "SSIM below 11 pixels a side, MS-SSIM below 161 pixels a side" in page
+
+
+def test_sizes_and_values_of_compact_images(make_run: MakeRun, tmp_path: Path) -> None:
+    known = {"distinct_values": 180, "entropy": 6.5, "entropy_bpp": 4.875, "source_bytes": 700,
+             "source_format": "jpg"}  # fmt: skip
+    for inner in ("huffman", "png"):
+        make_run(inner, compact(inner), 3, 30, images=("lenna",), pictures=True, columns=known)
+    write_report([tmp_path], tmp_path / "report.html", "compact")
+    page = own_part(tmp_path / "report.html")
+    for text in (
+        "<h3>File size before and after</h3>", "<h3>Compact image in each format</h3>",
+        "<h3>Decoded image saved</h3>", "1 decoded image saved", "icm_irm (mse), stride 2",
+        "Entropy\nbits/value", "<td>180.0</td><td>6.500</td><td>4.875</td>", "<td>29.26</td><td>0.86</td>",
+        "Tables 1 to 6 of Deshmukh and Pollett", '"curved": 3',
+    ):  # fmt: skip
+        assert text in page, text
+
+
+def test_codecs_without_compact_images_have_no_figures_of_sizes(sweep: Path) -> None:
+    write_report([sweep], sweep / "report.html", "demo")
+    page = own_part(sweep / "report.html")
+    assert "File sizes" not in page and "Entropy" not in page and "Image by image" in page
 
 
 def test_the_title_stays_short(make_run: MakeRun, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Dialog, Page, Request, ViewportSize, sy
 
 from lic.report.page import write_report
 
-from ..made_runs import MakeRun, learned
+from ..made_runs import MakeRun, compact, learned
 from .conftest import EVIL
 
 pytestmark = pytest.mark.browser
@@ -198,6 +198,50 @@ def test_fits_the_screen(evil_sweep: Path, visit: Callable[..., Page], width: in
     assert abs(ink - paper) > 250  # axis labels stand out
 
 
+@pytest.fixture
+def compact_images(sweep: Path, make_run: MakeRun) -> Path:
+    """Beside the sweep two networks with inner coders, whose images were read from files."""
+    known = {"distinct_values": 180, "entropy": 6.5, "entropy_bpp": 4.875, "source_format": "jpg"}
+    for stride in (2, 3):
+        for inner, bpp in (("huffman", 3.2), ("png", 3.0)):
+            codec = compact(inner, stride)
+            run = f"sweep/{stride}/{inner}"
+            make_run(run, codec, bpp / stride, 30, pictures=True, columns={**known, "source_bytes": 700})
+    return sweep
+
+
+def test_sizes_of_files(compact_images: Path, visit: Callable[..., Page]) -> None:
+    write_report([compact_images], compact_images / "report.html", "demo")
+    page = visit(compact_images / "report.html")
+    assert page.locator(".chart").count() == 5
+    files, formats, saved = (page.locator(".chart").nth(i) for i in (2, 3, 4))
+    assert files.locator(".scatterlayer .point").count() == 8
+    assert formats.locator(".bars .point").count() == 4 and saved.locator(".bars .point").count() == 12
+    assert formats.locator(".scatterlayer .point").count() == 4
+    page.click("#log")
+    page.wait_for_function("() => document.querySelector('.chart')._fullLayout.xaxis.type === 'log'")
+    types = "[...document.querySelectorAll('.chart')].slice(2).map(c => c._fullLayout.xaxis.type)"
+    assert page.evaluate(types) == ["log", "category", "category"]
+    page.click(".legend button >> nth=0")  # huffman's
+    page.wait_for_function(
+        "() => document.querySelectorAll('.chart')[2].querySelectorAll('.scatterlayer .point').length === 4"
+    )
+    assert formats.locator(".bars .point").count() == 4, "its bars are no curves"
+    page.click("summary >> nth=0")
+    assert "180" in page.locator(".singles").first.inner_text()
+
+
+@pytest.mark.parametrize("width", [360, 768, 1400])
+def test_sizes_and_single_images_stay_in_their_cards(
+    compact_images: Path, visit: Callable[..., Page], width: int
+) -> None:
+    write_report([compact_images], compact_images / "report.html", "demo")
+    page = visit(compact_images / "report.html", width, dark=True)
+    page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(OVERFLOWS) == []
+
+
 OVERFLOWS = """
 () => [...document.querySelectorAll(".card")].flatMap(card => {
   const right = card.getBoundingClientRect().right + 0.5;
@@ -223,7 +267,9 @@ def test_nothing_leaves_its_card(long_names: Path, visit: Callable[..., Page], w
     page = visit(long_names / "report.html", width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(OVERFLOWS) == []
-    scrolling = page.locator(".scroll").evaluate_all("all => all.map(e => e.scrollWidth > e.clientWidth)")
+    scrolling = page.locator(".scroll:visible").evaluate_all(
+        "all => all.map(e => e.scrollWidth > e.clientWidth)"
+    )
     assert scrolling == [width < 1000] * 2
     if width < 500:
         region = page.locator(".scroll:has(.points)")

@@ -6,9 +6,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning import Callback
+from scipy.stats import entropy
 
 from lic.data import DeadLeaves, to_batch, to_float
 from lic.errors import UserError
@@ -71,6 +73,21 @@ def test_the_loss_is_the_weighted_sum_of_the_logged_terms(
         assert logged["train/loss"] == pytest.approx(expected, rel=1e-5)
     names = {f"val/{name}" for name in ("cost", "distortion", "shift", "variance", "psnr")}
     assert names <= set(trainer.callback_metrics)
+    assert not any("entropy" in name for logged in recorder.steps for name in logged)
+
+
+def test_validations_log_the_values_of_the_compact_image(make: Any, fit: Any, tmp_path: Path) -> None:
+    """Of one image, by numpy, whether or not the network trains with 8 bits."""
+    for quantised in (True, False):
+        codec = make({"quantise_in_training": quantised})
+        trainer = train(fit, codec, tmp_path / f"{quantised}", max_steps=2)
+        with torch.inference_mode():
+            (batch,) = trainer.val_dataloaders
+            compact = codec.net.eval()(to_float(batch)).compact
+        _, counts = np.unique((compact * 255).round().numpy().astype(np.uint8), return_counts=True)
+        logged = trainer.callback_metrics
+        assert logged["val/distinct_values"] == len(counts)
+        assert logged["val/entropy"] == pytest.approx(entropy(counts, base=2), rel=1e-5)
 
 
 def test_the_readings_of_the_second_term_differ(make: Any, fit: Any, tmp_path: Path) -> None:
