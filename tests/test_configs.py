@@ -18,8 +18,9 @@ from torch.utils.data import TensorDataset
 from lic.data import ImageData
 from lic.entry import user_message
 from lic.errors import UserError
-from lic.layers import IMAGE_UPSAMPLERS, UPSAMPLERS
+from lic.layers import UPSAMPLERS
 from lic.models import MODELS, CompressionModel, build_model
+from lic.models.image_upsampling import IMAGE_UPSAMPLERS
 from lic.precision import precision
 from lic.store.description import model_options
 from lic.sweep.names import register_resolvers

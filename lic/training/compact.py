@@ -109,26 +109,26 @@ class Compact(OneLoss):
         return {"cost": cost, **each}
 
     @property
-    def resting(self) -> nn.Module | None:
-        """The network whose turn it is not."""
+    def resting(self) -> tuple[nn.Module, ...]:
+        """What is before the codec or behind it, when that has no turn."""
         if not self.turns:
-            return None
+            return ()
         turn = self.global_step * 2 * self.turns // self.trainer.max_steps
-        return self.net.rec if turn % 2 else self.net.com
+        return (self.net.up, self.net.rec) if turn % 2 else (self.net.com,)
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
-        """Keep the running statistics of the network that rests."""
+        """Keep the running statistics of what rests."""
         if resting := self.resting:
-            for part in (self.net.com, self.net.rec):
+            for part in (self.net.com, self.net.up, self.net.rec):
                 for module in part.modules():
                     if isinstance(module, _BatchNorm):
-                        module.train(part is not resting and module.weight.requires_grad)
+                        module.train(part not in resting and module.weight.requires_grad)
 
     def configure_gradient_clipping(
         self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any
     ) -> None:
-        """Of the network that rests there is no gradient: Adam passes it by, its moments included."""
-        if resting := self.resting:
-            for parameter in resting.parameters():
+        """Of what rests there is no gradient: Adam passes it by, its moments included."""
+        for part in self.resting:
+            for parameter in part.parameters():
                 parameter.grad = None
         super().configure_gradient_clipping(optimizer, *args, **kwargs)
