@@ -29,7 +29,7 @@ class Bicubic(nn.Module):
 
 
 def bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """As `Bicubic`, to any (height, width); the kernel is as much wider as the image gets smaller."""
+    """As `Bicubic`, to any size; where it shrinks, the kernel is wider: [N, C, h, w] -> [N, C, *size]."""
     return F.interpolate(x, size, mode="bicubic", antialias=True)
 
 

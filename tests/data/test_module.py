@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from lic.data import BuiltinPhotos, CachedImages, DeadLeaves, ImageData, ImageFolder, write_png
 from lic.data.derived import sample
 from lic.data.images import resized, with_channels
-from lic.data.module import _CHOICES, SPLITS
+from lic.data.splits import CHOICES, SPLITS
 from lic.errors import UserError
 
 from .patches import same, take
@@ -233,8 +233,8 @@ def test_every_set_composes_and_says_what_it_lacks(choice: str, tmp_path: Path) 
 def test_the_choices_in_messages_are_those_of_the_configs(choice: str) -> None:
     data = composed(choice)
     for split in SPLITS:
-        has = choice == "folder" or bool(data._sources[split])
-        assert (choice in _CHOICES[split]) == has
+        has = choice == "folder" or bool(data._splits.sources[split])
+        assert (choice in CHOICES[split]) == has
 
 
 def test_environment_gives_the_root_and_other_test_sets_can_be_named(

@@ -56,7 +56,7 @@ def make(seed: int = 0, **options: Any) -> CompactImage:
         if isinstance(module, SRResNet):  # one that has learned nothing draws next to nothing
             with torch.no_grad():
                 module.last.weight.mul_(4)
-                nn.init.constant_(module.last.bias, 0.5)
+                module.get_parameter("last.bias").fill_(0.5)
     return net.eval()
 
 
