@@ -88,7 +88,7 @@ def test_unions_of_sets(photos: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_downloads_for_every_part_of_a_union(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("lic.data.module.fetch", lambda name, root: asked.append(name))
+    monkeypatch.setattr("lic.data.splits.fetch", lambda name, root: asked.append(name))
     data = composed("div2k", "data.train=[div2k/a,coco/b,own]", "data.download=true", f"data.root={tmp_path}")
     with pytest.raises(UserError, match="does not exist"):
         data.setup("fit")

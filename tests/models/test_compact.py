@@ -19,6 +19,7 @@ from lic.metrics.complexity import macs_per_pixel
 from lic.models import CompactImage, build_model
 from lic.models.comcnn_reccnn import ComCNNRecCNN
 from lic.models.icm_irm import ICMIRM
+from lic.models.image_upsampling import IMAGE_UPSAMPLERS
 from lic.models.srgan import SRResNet
 
 INFO = CodecInfo("compact", "", learned=True, model="compact")
@@ -130,6 +131,10 @@ def test_initial_values_are_xaviers() -> None:
             assert 0.9 * bound < largest <= bound
     assert isinstance(net, CompactImage) and isinstance(net.com[-1], nn.Conv2d)
     assert net.com[-1].bias is not None and net.com[-1].bias.tolist() == [0.5] * 3
+
+
+def test_the_kinds_have_every_up_sampler() -> None:
+    assert {options.get("upsample", "bicubic") for options in KINDS.values()} == set(IMAGE_UPSAMPLERS)
 
 
 @pytest.mark.parametrize("training", [True, False])
