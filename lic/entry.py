@@ -185,8 +185,8 @@ def _composition_message(error: BaseException) -> str:
         return f"The chosen model takes no {match[1]}=; leave the choice out or choose another model."
     if match := _NO_KEY.search(text):
         group, _, option = match[1].partition(".")
-        if group == "model" and option:
-            return f"The chosen model has no option {option!r}; see --help, or choose another model."
+        if group in ("model", "upsample") and option:
+            return f"The chosen {group} has no option {option!r}; see --help, or choose another {group}."
         return f"There is no option {match[1]!r}; see --help for those there are."
     if match := _NO_OPTION.search(text):
         group, name = match[2], match[1].removeprefix(f"{match[2]}/")

@@ -6,6 +6,7 @@ python eval.py codec=jpeg,webp data=kodak data.root=FOLDER
 """
 
 import sys
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -36,6 +37,7 @@ def main(cfg: DictConfig) -> float:
     from lic.rate_control.choice import check_different
     from lic.report.summary import add_classical, summarize
     from lic.store.load import load_codec
+    from lic.store.upsampling import exchange_upsamplers
 
     if not cfg.ckpt and not cfg.codec:
         raise UserError("Nothing to evaluate; give ckpt=RUN_OR_FILE, codec=jpeg,webp, or both.")
@@ -45,7 +47,12 @@ def main(cfg: DictConfig) -> float:
     controlled = cfg.target_bpp is not None
     for name in [*names, *cfg.classical]:
         classical_codec(name)  # an unknown one is found out before the work
-    learned = [load_codec(to_absolute_path(path)) for path in paths]
+    sources = [Path(to_absolute_path(path)) for path in paths]
+    if upsample := cfg.get("upsample"):
+        if (weights := upsample.get("weights")) is not None:
+            upsample.weights = to_absolute_path(str(weights))
+        sources = exchange_upsamplers(sources, folder, upsample)
+    learned = [load_codec(source) for source in sources]
     codecs = [codec for _, codec in each_setting(paths, learned, settings)]
     if controlled and len(codecs) < 2:
         raise UserError("target_bpp chooses among models for each image; give several, as in ckpt=A,B.")

@@ -29,7 +29,7 @@ def main(cfg: DictConfig) -> float:
     from lic.training.callbacks import callbacks_of
     from lic.training.options import checked_config
     from lic.training.resuming import checkpoint_to_resume
-    from lic.training.start_from import start_from
+    from lic.training.start_from import start_as_configured
 
     logs.quieten()
     config = checked_config(cfg)
@@ -39,7 +39,7 @@ def main(cfg: DictConfig) -> float:
     data = build.build_data(cfg)
     training = build.build_training(cfg, config, net, data)
     resume = checkpoint_to_resume(cfg, config, training.objective)
-    start_from(net, cfg.start_from, load=resume is None)
+    start_as_configured(net, cfg, load=resume is None)
     checkpoints, callbacks = callbacks_of(cfg, training.monitor)
     trainer = build.build_trainer(cfg, training, callbacks)
     data.prepare_data()

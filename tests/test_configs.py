@@ -18,8 +18,9 @@ from torch.utils.data import TensorDataset
 from lic.data import ImageData
 from lic.entry import user_message
 from lic.errors import UserError
-from lic.layers import IMAGE_UPSAMPLERS, UPSAMPLERS
+from lic.layers import UPSAMPLERS
 from lic.models import MODELS, CompressionModel, build_model
+from lic.models.image_upsampling import IMAGE_UPSAMPLERS
 from lic.precision import precision
 from lic.store.description import model_options
 from lic.sweep.names import register_resolvers
@@ -205,6 +206,7 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
         "training._target_=lic.nowhere.Nothing": "lic.nowhere.Nothing cannot be looked up: .*; name a class",
         "training._target_=math.pi": "training._target_=math.pi cannot be looked up",
         "training._target_=null": "training._target_=None cannot be looked up",
+        "model=icm_irm upsample=srgan +upsample.momentum=1": "Unknown option upsample.momentum",
         "checkpoint_minutes=0": "checkpoint_minutes must be a positive number, not 0",
     }
     for override, sentence in refused.items():
@@ -214,6 +216,17 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
     plain = checked_config(config("trainer.max_steps=1e6", "trainer.limit_val_batches=2"))
     assert plain["trainer"]["max_steps"] == 1_000_000 and isinstance(plain["trainer"]["max_steps"], int)
     assert checked_config(config("+trainer.max_time=00:00:10:00"))
+    assert checked_config(
+        config("model=icm_irm", "upsample=srgan", "upsample.weights=RUN", "upsample.freeze=false")
+    )
+
+
+def test_sizes_of_a_generator_are_options_of_its_upsampler(config: Compose) -> None:
+    options = config("model=icm_irm", "upsample=srgan", "upsample.width=8", "upsample.blocks=2").model
+    assert (options.generator_width, options.generator_blocks) == (8, 2)
+    with pytest.raises(HydraException) as caught:
+        config("model=icm_irm", "upsample.width=8")
+    assert "The chosen upsample has no option 'width'" in str(user_message(caught.value))
 
 
 def test_a_gray_model_wants_gray_data(config: Compose) -> None:

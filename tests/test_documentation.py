@@ -144,6 +144,7 @@ _OTHERS: dict[str, dict[str, Any]] = {  # runs of other models
     },
     "COMPACT": {"name": "icm_irm", "width": 4},
     "GRAY": {"name": "comcnn_reccnn", "width": 4, "channels": 1},
+    "SRGAN": {"name": "srgan", "width": 16, "blocks": 2},
 }
 _SETS = {
     **{f"kodak/kodim{number}.png": (512, 384) for number in ("09", "15")},

@@ -147,6 +147,48 @@ def test_a_target_needs_a_choice(run_python: Any, repository: Path) -> None:
     assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
 
 
+def test_another_up_sampler_leaves_its_model_for_the_streams(
+    run_python: Any, repository: Path, photos: Path, tmp_path: Path
+) -> None:
+    models: dict[str, dict[str, Any]] = {
+        "compact": {"name": "icm_irm", "width": 4},
+        "generator": {"name": "srgan", "width": 4, "blocks": 1},
+    }
+    for name, options in models.items():
+        save_run(tmp_path / name, build_model(**options), options)
+    write_png(photos / "0.png", read_image(photos / "0.png")[..., :1])
+    common = ("data=folder", f"data.root={photos}", "classical=[]", "setting=huffman", "hydra.run.dir=run")
+    program = (repository / "eval.py", "ckpt=compact")
+    done = run_python(*program, "upsample=srgan", "upsample.weights=generator", *common)
+    assert done.returncode == 0, done.stderr
+    assert "run/model.lic-model is the model of its streams" in done.stdout + done.stderr
+    with (tmp_path / "run" / "rd.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert row["upsample"] == "srgan" and "srgan · generator_width 4" in row["curve"]
+    stream = tmp_path / "run" / "huffman" / "streams" / "0.lic"
+    decode = (
+        "-m",
+        "lic.cli",
+        "decompress",
+        stream,
+        "back.png",
+        "--model",
+        tmp_path / "run" / "model.lic-model",
+    )
+    decoded = run_python(*decode)
+    assert decoded.returncode == 0, decoded.stderr
+    kept = read_image(tmp_path / "run" / "huffman" / "reconstructions" / "0.png")
+    assert kept.shape[2] == 1 and np.array_equal(read_image(tmp_path / "back.png"), kept)
+    for given, words in {
+        "upsample=bicubic upsample.weights=generator": "The chosen upsample has no option 'weights'",
+        "upsample.weights=generator": "The chosen upsample has no option 'weights'",
+        "upsample=srgan": "needs a trained generator",
+    }.items():
+        refused = run_python(*program, *given.split(), *common[:-1], "hydra.run.dir=no")
+        assert refused.returncode == 2 and words in refused.stderr and refused.stderr.count("\n") == 1
+        assert not list((tmp_path / "no").glob("*.lic-model"))
+
+
 @pytest.mark.gpu
 def test_a_checkpoint_from_the_gpu_is_coded_without_one(
     run_python: Any, repository: Path, photos: Path, tmp_path: Path

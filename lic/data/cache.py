@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import numpy as np
-import torch
 from platformdirs import user_cache_dir
 
 from lic.atomic import replacing, write_text
@@ -19,6 +18,7 @@ from lic.console import track
 from lic.data.derived import Union
 from lic.data.images import Channels, Pixels, with_channels
 from lic.data.sources import StoredImageSet
+from lic.data.turning import Rotations, Turns, sides_of, tilted
 from lic.errors import UserError
 from lic.foreign import read_json
 from lic.locking import in_turn
@@ -55,7 +55,8 @@ class CachedImages:
         channels: 3 repeats gray images, 1 turns colour into luma, before they are kept.
         horizontal_flips: Mirror half of the crops.
         vertical_flips: Turn half of them upside down, too.
-        rotations: Turn each by 0, 90, 180 or 270 degrees, too.
+        rotations: Turn each by 0, 90, 180 or 270 degrees, too; or by any angle, as far as its image has
+            room (see `lic.data.turning.Turns.tilts`).
 
     Raises:
         UserError: No image is left, or the cache cannot be written.
@@ -69,7 +70,7 @@ class CachedImages:
         channels: Channels = 3,
         horizontal_flips: bool = True,
         vertical_flips: bool = False,
-        rotations: bool = False,
+        rotations: Rotations = False,
     ) -> None:
         parts = cast(tuple[StoredImageSet, ...], images.parts) if isinstance(images, Union) else (images,)
         try:
@@ -87,7 +88,7 @@ class CachedImages:
         self._shapes, self._offsets = np.concatenate(shapes)[large], np.concatenate(offsets)[large]
         self._places = places[large]  # in the list of files
         self._patch_size, self._channels = patch_size, channels
-        self._horizontal, self._vertical, self._rotations = horizontal_flips, vertical_flips, rotations
+        self._turns = Turns(horizontal_flips, vertical_flips, rotations)
 
         unreadable = [name for _, index in caches for name in index["unreadable"]]
         names = [name for _, index in caches for name in index["names"]]
@@ -116,33 +117,31 @@ class CachedImages:
         """Cut random crops of random images, turned as asked for: uint8 ``[len(items), C, size, size]``.
 
         Patch i depends on (key, i) alone: it is given by row i of the numbers that the key's generators draw.
-        Crops are the same whether and how they are turned.
+        Crops are the same however they are turned, but by any angle: those lie where there is room for it.
         """
         assert size == self._patch_size, (size, self._patch_size)
-        channels = self._channels
-        batch = np.empty((len(items), channels, size, size), np.uint8)
+        batch = np.empty((len(items), self._channels, size, size), np.uint8)
         numbers = np.random.default_rng(key).random((items.stop, 4))[items.start :]
+        flips, angles = self._turns.numbers(key, items)
         chosen = (numbers[:, 0] * len(self)).astype(int)
-        corners = (numbers[:, 1:3] * (self._shapes[chosen] - size + 1)).astype(int)
-        mirrored = (numbers[:, 3] < 0.5) & self._horizontal
-        for patch, i, (top, left), mirror in zip(batch, chosen, corners, mirrored, strict=True):
-            height, width = self._shapes[i]
-            pixels = self._pixels[self._places[i]][self._offsets[i] :][: channels * height * width]
-            image = pixels.reshape(channels, height, width)
-            patch[:] = image[:, top : top + size, left : left + size]
-            if mirror:  # with torch, which has vector instructions for it; numpy goes byte by byte
-                patch[:] = torch.from_numpy(patch).flip(-1).numpy()
-        if self._vertical or self._rotations:
-            self._turn(batch, key, items)
+        shapes = self._shapes[chosen]
+        tilts = self._turns.tilts(4 * angles % 1, shapes.min(1) / size)
+        sides = np.minimum(sides_of(tilts, size), shapes.min(1))
+        corners = (numbers[:, 1:3] * (shapes - sides[:, None] + 1)).astype(int)
+        for patch, i, (top, left), side, tilt in zip(batch, chosen, corners, sides, tilts, strict=True):
+            image = self._image(i)
+            if tilt:
+                patch[:] = tilted(image, (top, left), side, size, tilt)
+            else:
+                patch[:] = image[:, top : top + size, left : left + size]
+        self._turns.turn(batch, numbers[:, 3], flips, angles)
         return batch
 
-    def _turn(self, batch: Pixels, key: tuple[int, int], items: range) -> None:
-        sequence = np.random.SeedSequence(key, spawn_key=(1,))  # draws nothing from the crops' generator
-        numbers = np.random.default_rng(sequence).random((items.stop, 2))[items.start :]
-        upside_down = (numbers[:, 0] < 0.5) & self._vertical
-        quarters = (4 * numbers[:, 1]).astype(int) * self._rotations
-        for patch, flip, turns in zip(torch.from_numpy(batch), upside_down, quarters, strict=True):
-            patch.copy_(torch.rot90(patch.flip(-2) if flip else patch.clone(), int(turns), (-2, -1)))
+    def _image(self, index: int) -> Pixels:
+        """One of those that are large enough, [C, H, W]."""
+        height, width = self._shapes[index]
+        pixels = self._pixels[self._places[index]][self._offsets[index] :]
+        return pixels[: self._channels * height * width].reshape(self._channels, height, width)
 
 
 def _mapped(file: Path) -> Pixels:

@@ -33,9 +33,13 @@ def check_options(options: Mapping[str, Any]) -> None:
         if not (_is_positive(options[key]) or (optional and options[key] is None)):
             kinds = "a positive whole number" + " or null" * optional
             raise UserError(f"data.{key} must be {kinds}, not {options[key]!r}.")
-    for key in ("horizontal_flips", "vertical_flips", "rotations"):
+    for key in ("horizontal_flips", "vertical_flips"):
         if not isinstance(options[key], bool):
             raise UserError(f"data.{key} must be true or false, not {options[key]!r}.")
+    if not isinstance(rotations := options["rotations"], bool) and rotations != "any":
+        raise UserError(
+            f"data.rotations must be true (by multiples of 90 degrees), any or false, not {rotations!r}."
+        )
     share = options["valid_share"]
     if share is not None and not (isinstance(share, float) and 0 < share < 0.9):
         raise UserError(f"data.valid_share must be a share such as 0.2, below 0.9, or null, not {share!r}.")

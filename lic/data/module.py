@@ -1,13 +1,10 @@
 """The data of a run: random training patches, whole validation images, whole test images."""
 
-import os
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, partial
-from pathlib import Path
-from typing import Any, Literal, cast
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, cast
 
 import torch
-from hydra.utils import to_absolute_path
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -15,25 +12,18 @@ from torch.utils.data import DataLoader
 from lic.data.cache import CachedImages
 from lic.data.checks import (
     PatchSource,
-    check_images,
     check_names,
     check_options,
     check_patches,
     look_through,
 )
-from lic.data.derived import VALID_SHARE, Changed, Union, sample, split_folder
+from lic.data.derived import Changed, sample
 from lic.data.images import Channels, resized, with_channels
 from lic.data.loading import Batch, Batches, Endless, Epochs, WholeImages
-from lic.data.published import PUBLISHED, fetch
-from lic.data.sources import ImageFolder, ImageSet, StoredImageSet
+from lic.data.sources import ImageSet, StoredImageSet
+from lic.data.splits import SPLITS, Source, Splits, is_list
+from lic.data.turning import Rotations
 from lic.errors import UserError
-
-Split = Literal["train", "valid", "test"]
-Source = str | ImageSet | Callable[[Path], ImageSet]
-
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
-_HAVE_ALL = ("builtin", "folder", "clic", "div2k", "flickr2k", "coco", "stl10", "cifar10")
-_CHOICES = {"train": _HAVE_ALL, "valid": _HAVE_ALL, "test": (*_HAVE_ALL, "kodak")}
 
 
 class ImageData(LightningDataModule):
@@ -56,7 +46,8 @@ class ImageData(LightningDataModule):
         batch_size: Patches per batch (and per process, if there are several).
         patch_size: Side of the training patches in pixels.
         horizontal_flips: Mirror half of the patches, as ``vertical_flips`` turns half of them upside down
-            and ``rotations`` each by a random multiple of 90 degrees. The crops remain the same.
+            and ``rotations`` each by a random multiple of 90 degrees. The crops remain the same. With
+            ``any``, each is cut at a random angle, where its image has room for it.
         epoch_batches: Batches after which Lightning's epoch ends (per process); by default it never does.
         train_limit: Train on at most so many images, see `lic.data.derived.sample`.
         valid_share: Of a folder that is split, the share of the images for validation; 0.05 if None.
@@ -85,7 +76,7 @@ class ImageData(LightningDataModule):
         patch_size: int = 256,
         horizontal_flips: bool = True,
         vertical_flips: bool = False,
-        rotations: bool = False,
+        rotations: Rotations = False,
         epoch_batches: int | None = None,
         train_limit: int | None = None,
         valid_share: float | None = None,
@@ -94,13 +85,13 @@ class ImageData(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self._turned = {
+        self._turned: dict[str, Any] = {
             "horizontal_flips": horizontal_flips,
             "vertical_flips": vertical_flips,
             "rotations": rotations,
         }
         size: Any = test_size
-        self._test_size: tuple[int, int] | None = tuple(size) if _is_list(size) else size
+        self._test_size: tuple[int, int] | None = tuple(size) if is_list(size) else size
         numbers = {"batch_size": batch_size, "patch_size": patch_size, "epoch_batches": epoch_batches}
         others = {
             "channels": channels,
@@ -109,36 +100,28 @@ class ImageData(LightningDataModule):
             "valid_share": valid_share,
         }
         check_options(numbers | others | self._turned)
-        given = {"train": train, "valid": valid, "test": test}
-        self._sources = {split: _as_list(source) for split, source in given.items()}
-        self._splits_root = train is None and valid is None and test is None
-        if valid_share is not None and not self._splits_root:
-            raise UserError(
-                "data.valid_share is of a folder that is split, and data.train, data.valid or data.test name "
-                "images; leave it out."
-            )
-        self._valid_share = VALID_SHARE if valid_share is None else valid_share
-        self._name, self._root, self._download = name, root, download
+        self._splits = Splits(
+            name, root, {"train": train, "valid": valid, "test": test}, download, valid_share
+        )
         self.channels, self.batch_size, self.patch_size = channels, batch_size, patch_size
         self.epoch_batches, self._train_limit = epoch_batches, train_limit
         self._num_workers, self._seed = num_workers, seed
-        self._sets: dict[Split, ImageSet] = {}
         self._patches: PatchSource | None = None
 
     def __str__(self) -> str:  # Lightning's would walk through the endless training batches
-        return f"{type(self).__name__}({self._name})"
+        return f"{type(self).__name__}({self._splits.name})"
 
     def prepare_data(self) -> None:
         """Download what is asked for and build the cache of training images, once per machine."""
         self.setup("fit")
-        if "train" in self._sets:
+        if self._splits.has("train"):
             self._patch_source()
 
     def setup(self, stage: str) -> None:
         """Look for every set that is given, so that a missing folder is found out before the training."""
         for split in SPLITS:
-            if self._splits_root or self._sources[split]:
-                self._image_set(split)
+            if self._splits.has(split):
+                self._splits.images(split)
 
     def train_dataloader(self) -> Iterable[Batch]:
         """Batches from the first on that has not been trained: endless, or to the end of its epoch."""
@@ -160,7 +143,7 @@ class ImageData(LightningDataModule):
 
         They are decoded in this process: few, and an unreadable one is then reported in one sentence.
         """
-        images = WholeImages(self._image_set("valid"), self.channels)
+        images = WholeImages(self._splits.images("valid"), self.channels)
         return DataLoader(images, batch_size=None, generator=torch.Generator())
 
     @property
@@ -169,32 +152,18 @@ class ImageData(LightningDataModule):
 
         A size and a colour that is not the files' own follow: these are other images.
         """
-        if self._splits_root:
-            name = self._folder.resolve().name
-        else:
-            images = self._image_set("test")
-            parts = images.parts if isinstance(images, Union) else (images,)
-            name = "+".join(map(self._called, self._sources["test"], parts))
         size = "-{}x{}".format(*self._test_size) if self._test_size else ""
-        return name + size + ("-gray" if self.channels == 1 else "")
-
-    def _called(self, source: Source, images: ImageSet) -> str:
-        if not isinstance(source, str):
-            return getattr(images, "name", self._name)
-        path = Path(source)
-        if path.is_absolute() or ".." in path.parts:
-            return Path(os.path.normpath(path if path.is_absolute() else self._folder / path)).name
-        return path.as_posix()
+        return self._splits.test_name + size + ("-gray" if self.channels == 1 else "")
 
     @property
     def test_set(self) -> ImageSet:
         """The test images, as an image set because every one becomes a file of its own."""
-        return self._as_tested(self._image_set("test"))
+        return self._as_tested(self._splits.images("test"))
 
     @property
     def evaluation_set(self) -> ImageSet:
         """The images that an evaluation without training measures: the test set, or all of a bare folder."""
-        return self._as_tested(ImageFolder(self._folder)) if self._splits_root else self.test_set
+        return self._as_tested(self._splits.evaluated)
 
     def look_through(self, least_side: int = 1, reason: str = "for this training") -> None:
         """Look at the validation and test images before hours are spent.
@@ -206,7 +175,7 @@ class ImageData(LightningDataModule):
         Raises:
             UserError: there are none, one cannot be read, or a validation image has a shorter side.
         """
-        look_through(self._image_set("valid"), "data.valid", least_side, reason)
+        look_through(self._splits.images("valid"), "data.valid", least_side, reason)
         look_through(self.test_set, "data.test", 1, reason)
 
     def _as_tested(self, images: ImageSet) -> ImageSet:
@@ -217,7 +186,7 @@ class ImageData(LightningDataModule):
 
     def _patch_source(self) -> PatchSource:
         if self._patches is None:
-            self._patches = self._make_patch_source(self._image_set("train"))
+            self._patches = self._make_patch_source(self._splits.images("train"))
         return self._patches
 
     def _make_patch_source(self, images: ImageSet) -> PatchSource:
@@ -242,54 +211,6 @@ class ImageData(LightningDataModule):
             stored = sample(stored, self._train_limit)
         return CachedImages(stored, self.patch_size, channels=self.channels, **self._turned)
 
-    @cached_property
-    def _folder(self) -> Path:
-        if self._root is None:
-            raise UserError(
-                f"data={self._name} needs a folder; give data.root=FOLDER or set the environment's LIC_DATA."
-            )
-        return Path(to_absolute_path(self._root))
-
-    def _image_set(self, split: Split) -> ImageSet:
-        if split not in self._sets:
-            if self._download:
-                for source in self._sources[split] or (None,):
-                    fetch(self._published(source), self._folder)
-            if self._splits_root:
-                parts = split_folder(ImageFolder(self._folder), self._valid_share)
-                self._sets.update(zip(SPLITS, parts, strict=True))
-            else:
-                self._sets[split] = self._open(split)
-        return self._sets[split]
-
-    def _published(self, source: Source | None) -> str:
-        """The published set that a source needs: that of the folder it names, or else of the choice."""
-        named = Path(source).parts[0] if isinstance(source, str) else self._name
-        return named if named in PUBLISHED else self._name
-
-    def _open(self, split: Split) -> ImageSet:
-        if not self._sources[split]:
-            raise UserError(
-                f"data={self._name} has no {split} images; give data.{split}, or choose a set that has some: "
-                f"data={', '.join(_CHOICES[split])}."
-            )
-        sets = [self._open_source(source) for source in self._sources[split]]
-        if split == "train" and len(sets) == 1 and hasattr(sets[0], "patches"):
-            return cast(ImageSet, sets[0])
-        checked = [check_images(images, f"data.{split}") for images in sets]
-        return checked[0] if len(checked) == 1 else Union(checked)
-
-    def _open_source(self, source: Source) -> object:
-        if not isinstance(source, str):
-            return source(self._folder) if callable(source) else source
-        folder = Path(source) if Path(source).is_absolute() else self._folder / source
-        if self._name in PUBLISHED and not folder.exists():
-            raise UserError(
-                f"data={self._name} expects {folder}, which does not exist; "
-                "put the images there, or give another data.root or data.download=true."
-            )
-        return ImageFolder(folder)
-
 
 def checked_data(data: object) -> ImageData:
     """Refuse whatever ``data=`` has made unless it is a data module of lic.
@@ -300,13 +221,3 @@ def checked_data(data: object) -> ImageData:
     if not isinstance(data, ImageData):
         raise UserError(f"data must be an ImageData (see conf/data/), not a {type(data).__name__}.")
     return data
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str) and not hasattr(value, "names")
-
-
-def _as_list(source: Any) -> tuple[Source, ...]:
-    if source is None:
-        return ()
-    return tuple(source) if _is_list(source) else (source,)

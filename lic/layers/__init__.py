@@ -6,11 +6,10 @@ from lic.layers.gdn import GDN
 from lic.layers.padding import crop, pad, padded_size
 from lic.layers.residual import Res, ResDown, ResUp
 from lic.layers.space_to_depth import depth_to_space, space_to_depth
-from lic.layers.upsample import IMAGE_UPSAMPLERS, UPSAMPLERS, image_upsampler, upsampler
+from lic.layers.upsample import UPSAMPLERS, upsampler
 
 __all__ = [
     "GDN",
-    "IMAGE_UPSAMPLERS",
     "UPSAMPLERS",
     "Res",
     "ResDown",
@@ -22,7 +21,6 @@ __all__ = [
     "crop",
     "depth_to_space",
     "eight_bits",
-    "image_upsampler",
     "pad",
     "padded_size",
     "space_to_depth",

@@ -1,6 +1,6 @@
-"""The upsamplers that ``upsample=`` chooses from: those of transforms, and those of images."""
+"""The upsamplers of transforms that ``upsample=`` chooses from, and bicubic interpolation of images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch.nn.functional as F
@@ -10,7 +10,6 @@ from lic.errors import UserError
 from lic.layers.conv import SubPixelConv, tconv
 
 Upsampler = Callable[[int, int, int], nn.Module]
-ImageUpsampler = Callable[[int, int], nn.Module]
 
 
 class Bicubic(nn.Module):
@@ -26,30 +25,28 @@ class Bicubic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """In float32, whatever the precision of training."""
-        size = (self.factor * x.shape[2], self.factor * x.shape[3])
-        return F.interpolate(x.float(), size, mode="bicubic", antialias=True)
+        return bicubic(x.float(), (self.factor * x.shape[2], self.factor * x.shape[3]))
+
+
+def bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """As `Bicubic`, to any size; where it shrinks, the kernel is wider: [N, C, h, w] -> [N, C, *size]."""
+    return F.interpolate(x, size, mode="bicubic", antialias=True)
 
 
 UPSAMPLERS: dict[str, Upsampler] = {"tconv": tconv, "subpixel": SubPixelConv}
 """(c_in, c_out, kernel_size) -> layer that doubles the sides."""
-IMAGE_UPSAMPLERS: dict[str, ImageUpsampler] = {"bicubic": Bicubic}
-"""(channels, factor) -> layer that enlarges an image."""
 
 
 def upsampler(name: str) -> Upsampler:
     """The upsampler called ``name``; a `UserError` lists the known ones."""
-    return _chosen(UPSAMPLERS, name)
-
-
-def image_upsampler(name: str) -> ImageUpsampler:
-    """The upsampler of images called ``name``; a `UserError` lists the known ones."""
-    return _chosen(IMAGE_UPSAMPLERS, name)
+    return chosen(UPSAMPLERS, name)
 
 
 _T = TypeVar("_T")
 
 
-def _chosen(known: dict[str, _T], name: str) -> _T:
+def chosen(known: Mapping[str, _T], name: str) -> _T:
+    """The upsampler called ``name`` among ``known``; a `UserError` lists those."""
     if name not in known:
         raise UserError(f"Unknown upsampler {name!r}; choose upsample={' or upsample='.join(known)}.")
     return known[name]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
@@ -95,8 +96,11 @@ class CompactImage(CompressionModel):
         self.quantise_in_training = quantise_in_training
 
     def start(self) -> None:
-        """Xavier's initial values; biases are zero, but the compact image's: in the middle of 0…1."""
-        for layer in self.modules():
+        """Xavier's initial values; biases are zero, but the compact image's: in the middle of 0…1.
+
+        An up-sampler with weights keeps its own.
+        """
+        for layer in chain(self.com.modules(), self.rec.modules()):
             if isinstance(layer, nn.Conv2d):
                 nn.init.xavier_uniform_(layer.weight)
                 assert layer.bias is not None
@@ -141,7 +145,7 @@ class CompactImage(CompressionModel):
         kept = code(compact)
 
         def stages() -> Inner:
-            """Of one file: what bicubic interpolation alone would show, and what the decoder makes of it."""
+            """Of one file: what the up-sampler alone would show, and what the decoder makes of it."""
             drawn: dict[str, Network] = {"up-sampled": self.up, "x_hat": self.expand}
             bits, small = 8 * len(kept.payload), kept.pixels()
             images = {name: self._draw(net, small, size, tile) for name, net in drawn.items()}

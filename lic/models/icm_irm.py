@@ -3,9 +3,10 @@
 from torch import Tensor, nn
 
 from lic.errors import UserError
-from lic.layers import conv, image_upsampler
+from lic.layers import conv
 from lic.models.base import check_flag, check_layer_width
 from lic.models.compact import CompactImage
+from lic.models.image_upsampling import image_upsampler
 
 SUB_BLOCKS = 5
 """Convolutions, each with ReLU and batch normalization, of a block of IRM."""
@@ -22,7 +23,9 @@ class ICMIRM(CompactImage):
             text's "three feature maps".
         stride: of ICM's second block, see `CompactImage`.
         dilation: likewise; its padding is as large.
-        upsample: between the two networks, in `lic.layers.upsample.IMAGE_UPSAMPLERS`.
+        upsample: between the two networks, in `lic.models.image_upsampling.IMAGE_UPSAMPLERS`.
+        generator_width: channels of the generator that ``upsample="srgan"`` has; None is the paper's 64.
+        generator_blocks: likewise its blocks; None is 16.
         skips: whether blocks 2, 3 and 4 add what they are given to what they make of it.
         separable: whether block 2 has depthwise and pointwise convolutions, not plain ones.
         quantise_in_training: see `CompactImage`.
@@ -39,6 +42,8 @@ class ICMIRM(CompactImage):
         stride: int = 2,
         dilation: int = 1,
         upsample: str = "bicubic",
+        generator_width: int | None = None,
+        generator_blocks: int | None = None,
         skips: bool = True,
         separable: bool = True,
         quantise_in_training: bool = True,
@@ -61,7 +66,7 @@ class ICMIRM(CompactImage):
             nn.BatchNorm2d(w),
             conv(w, c, 3),
         )
-        self.up = image_upsampler(upsample)(c, stride)
+        self.up = image_upsampler(upsample, c, stride, generator_width, generator_blocks)
         self.rec = nn.Sequential(
             conv(c, w, 3),
             nn.ReLU(),

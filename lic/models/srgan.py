@@ -1,4 +1,4 @@
-"""SRResNet, the generator of SRGAN (Ledig et al. 2017), and the up-sampler that ``upsample=srgan`` makes.
+"""SRResNet, the generator of SRGAN (Ledig et al. 2017).
 
 "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network", Figure 4.
 """

@@ -44,13 +44,13 @@ def _add_row(view: Table, options: Options) -> None:
     net = build_model(**options)
     assert isinstance(net, CompactImage)
     c, stride = net.image_channels, net.stride
-    behind = macs_per_pixel(net.rec, side=24, channels=c)
+    before = macs_per_pixel(net.com, side=24, channels=c)
     view.add_row(
         describe_model(**options),
         f"{sum(p.numel() for p in net.com.parameters()):,}",
         f"{sum(p.numel() for part in (net.up, net.rec) for p in part.parameters()):,}",
-        f"{macs_per_pixel(net, side=24, channels=c) - behind:,}",
-        f"{behind:,}",
+        f"{before:,}",
+        f"{macs_per_pixel(net, side=24, channels=c) - before:,}",
         f"{8 * c / stride**2:.3g}",
     )
 

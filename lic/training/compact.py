@@ -122,18 +122,18 @@ class Compact(OneLoss):
         return {"cost": cost, **each}
 
     @property
-    def resting(self) -> nn.Module | None:
-        """The network whose turn it is not."""
+    def resting(self) -> tuple[nn.Module, ...]:
+        """What is before the codec or behind it, when that has no turn."""
         if not self.turns:
-            return None
+            return ()
         turn = self.global_step * 2 * self.turns // self.trainer.max_steps
-        return self.net.rec if turn % 2 else self.net.com
+        return (self.net.up, self.net.rec) if turn % 2 else (self.net.com,)
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
-        """Keep the running statistics of the network that rests, and in the end those before the codec."""
+        """Keep the running statistics of what rests, and in the end those before the codec."""
         settled = self.global_step >= self.batch_share * self.trainer.max_steps
-        still = {self.resting, self.net.com if settled else None}
-        for part in (self.net.com, self.net.rec):
+        still = (*self.resting, self.net.com) if settled else self.resting
+        for part in (self.net.com, self.net.up, self.net.rec):
             for module in part.modules():
                 if isinstance(module, _BatchNorm):
                     module.train(part not in still and module.weight.requires_grad)
@@ -141,8 +141,8 @@ class Compact(OneLoss):
     def configure_gradient_clipping(
         self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any
     ) -> None:
-        """Of the network that rests there is no gradient: Adam passes it by, its moments included."""
-        if resting := self.resting:
-            for parameter in resting.parameters():
+        """Of what rests there is no gradient: Adam passes it by, its moments included."""
+        for part in self.resting:
+            for parameter in part.parameters():
                 parameter.grad = None
         super().configure_gradient_clipping(optimizer, *args, **kwargs)

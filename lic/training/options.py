@@ -30,7 +30,8 @@ _WHOLE_NUMBERS = {
     "data.train_limit": 1,
 }
 _MAY_BE_NULL = {"trainer.limit_val_batches", "data.epoch_batches", "data.train_limit"}  # all there are
-_INTERPOLATED = re.compile(r"\$\{([\w.]+)\}")
+_INTERPOLATED = re.compile(r"\$\{(?:oc\.select:)?([\w.]+)")
+_OF_STARTS = {"upsample.weights", "upsample.freeze"}  # which lic.training.start_from reads
 
 _NOT_FOR_TRAINER = {
     "fast_dev_run": "trainer=debug takes a few steps that touch everything",
@@ -88,7 +89,7 @@ def _unused(cfg: DictConfig) -> list[str]:
     """Options that neither train.yaml has nor anything in the configuration takes."""
     file = OmegaConf.load(Path(CONF) / "train.yaml")
     groups = {str(name) for entry in file.defaults if OmegaConf.is_dict(entry) for name in entry}
-    taken = {*map(str, file), *groups}
+    taken = {*map(str, file), *groups, *_OF_STARTS}
     content = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
     taken.update(_INTERPOLATED.findall(str(content)))
     return sorted(key for key in _options(content) if taken.isdisjoint((key, key.partition(".")[0])))

@@ -17,7 +17,10 @@ from lic.store.objective import Objective
 from lic.store.rebuild import check_tensors
 
 _log = logging.getLogger(__name__)
-_KEPT = ("model", "training", "start_from", "ema", "seed", "trainer.precision")
+_KEPT = (
+    *("model", "training", "start_from", "upsample.weights", "upsample.freeze"),
+    *("ema", "seed", "trainer.precision"),
+)
 
 
 def checkpoint_to_resume(cfg: DictConfig, config: Mapping[str, Any], objective: Objective) -> str | None:

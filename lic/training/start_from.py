@@ -5,13 +5,44 @@ from itertools import chain
 from typing import Any
 
 from hydra.utils import to_absolute_path
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lic.errors import UserError
+from lic.models.base import check_flag
+from lic.models.image_upsampling import SuperResolution
 from lic.store.model_file import open_model
 from lic.store.rebuild import shapes
+from lic.store.upsampling import NO_WEIGHTS, generator_options, open_generator
+
+
+def start_as_configured(net: nn.Module, cfg: DictConfig, *, load: bool) -> None:
+    """Do what ``start_from`` says, after ``upsample.weights`` and ``upsample.freeze`` for a generator inside.
+
+    Args:
+        net: the network.
+        cfg: the configuration.
+        load: see `start_from`.
+
+    Raises:
+        UserError: see `start_from`; or a generator inside has no run to start from.
+    """
+    if isinstance(up := getattr(net, "up", None), SuperResolution):
+        run, freeze = (OmegaConf.select(cfg, f"upsample.{key}") for key in ("weights", "freeze"))
+        if run is None:
+            raise UserError(NO_WEIGHTS)
+        check_flag("upsample.freeze", freeze)
+        if load:
+            generator = open_generator(to_absolute_path(str(run)))
+            if shapes(generator.state_dict()) != shapes(up.generator.state_dict()):
+                width, blocks = generator_options(generator).values()
+                raise UserError(
+                    f"The generator of {run} has other sizes than this model's; give upsample.width={width} "
+                    f"upsample.blocks={blocks}."
+                )
+        start_from(net, {"run": str(run), "parts": {"up.generator": ""}, "freeze": freeze}, load=load)
+    start_from(net, cfg.start_from, load=load)
 
 
 def start_from(net: nn.Module, given: Any, *, load: bool) -> None:

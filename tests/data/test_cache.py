@@ -100,6 +100,44 @@ def test_crops_stay_where_they_are_however_they_are_turned(
     assert np.array_equal(source.patches((1, 2), range(100, 103), 24), turned[100:103])
 
 
+def test_patches_turned_by_any_angle_depend_on_their_place_alone(photos: Path) -> None:
+    """As with all else; and they are neither crops nor turned by right angles, where there is room."""
+    source = CachedImages(ImageFolder(photos), 24, rotations="any")
+    patches = source.patches((1, 2), range(60), 24)
+    assert np.array_equal(source.patches((1, 2), range(20, 23), 24), patches[20:23])
+    again = pickle.loads(pickle.dumps(source)).patches((1, 2), range(60), 24)
+    assert np.array_equal(again, patches), "in another process, too"
+    right = CachedImages(ImageFolder(photos), 24, rotations=True).patches((1, 2), range(60), 24)
+    assert not any(np.array_equal(a, b) for a, b in zip(patches, right, strict=True))
+    assert len({patch.tobytes() for patch in patches}) == 60
+
+
+def test_an_image_of_a_patchs_size_is_turned_by_right_angles_alone(photos: Path) -> None:
+    for name in ("0", "2"):
+        (photos / f"{name}.png").unlink()
+    images = ImageFolder(photos)  # 32x32
+    tilted, right = (
+        CachedImages(images, 32, vertical_flips=True, rotations=one).patches((1, 2), range(60), 32)
+        for one in ("any", True)
+    )
+    assert np.array_equal(tilted, right)
+
+
+def test_a_tilted_patch_shows_nothing_but_its_image(tmp_path: Path) -> None:
+    """A ramp stays a ramp, as steep as before."""
+    rows, columns = np.mgrid[:70, :80]
+    ramp = np.stack([100 + rows, 100 + columns, 100 + (rows + columns) // 2], -1)
+    write_png(tmp_path / "ramps" / "a.png", ramp.astype(np.uint8))
+    patches = CachedImages(ImageFolder(tmp_path / "ramps"), 32, rotations="any").patches(
+        (0, 0), range(200), 32
+    )
+    assert patches.min() >= 99, "nothing is black"
+    down, right = (np.diff(patches[:, :2].astype(float), axis=a).mean((2, 3)) for a in (2, 3))
+    np.testing.assert_allclose(np.hypot(down, right), 1, atol=0.03)
+    angles = np.degrees(np.arctan2(right[:, 0], down[:, 0])) % 360
+    assert all(np.histogram(angles, 8, (0, 360))[0] > 10), "of all directions"
+
+
 def test_the_parts_of_a_union_are_decoded_once_for_all(
     photos: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,7 +103,7 @@ def _source(patches: Any) -> Any:
         ({"epoch_batches": 0}, "data.epoch_batches must be a positive whole number or null, not 0"),
         ({"train_limit": 1.5}, "data.train_limit must be a positive whole number or null, not 1.5"),
         ({"vertical_flips": 1}, "data.vertical_flips must be true or false, not 1"),
-        ({"rotations": "yes"}, "data.rotations must be true or false, not 'yes'"),
+        ({"rotations": "yes"}, "data.rotations must be true .*, any or false, not 'yes'"),
         ({"valid_share": 0}, "data.valid_share must be a share such as 0.2, below 0.9, or null, not 0"),
         ({"valid_share": 0.95}, "data.valid_share must be a share"),
         ({"valid_share": True}, "data.valid_share must be a share"),

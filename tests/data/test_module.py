@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from lic.data import BuiltinPhotos, CachedImages, DeadLeaves, ImageData, ImageFolder, write_png
 from lic.data.derived import sample
 from lic.data.images import resized, with_channels
-from lic.data.module import _CHOICES, SPLITS
+from lic.data.splits import CHOICES, SPLITS
 from lic.errors import UserError
 
 from .patches import same, take
@@ -88,7 +88,7 @@ def test_unions_of_sets(photos: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_downloads_for_every_part_of_a_union(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("lic.data.module.fetch", lambda name, root: asked.append(name))
+    monkeypatch.setattr("lic.data.splits.fetch", lambda name, root: asked.append(name))
     data = composed("div2k", "data.train=[div2k/a,coco/b,own]", "data.download=true", f"data.root={tmp_path}")
     with pytest.raises(UserError, match="does not exist"):
         data.setup("fit")
@@ -233,8 +233,8 @@ def test_every_set_composes_and_says_what_it_lacks(choice: str, tmp_path: Path) 
 def test_the_choices_in_messages_are_those_of_the_configs(choice: str) -> None:
     data = composed(choice)
     for split in SPLITS:
-        has = choice == "folder" or bool(data._sources[split])
-        assert (choice in _CHOICES[split]) == has
+        has = choice == "folder" or bool(data._splits.sources[split])
+        assert (choice in CHOICES[split]) == has
 
 
 def test_environment_gives_the_root_and_other_test_sets_can_be_named(

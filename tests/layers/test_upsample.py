@@ -4,17 +4,13 @@ import pytest
 import torch
 
 from lic.errors import UserError
-from lic.layers import image_upsampler, upsampler
+from lic.layers import upsampler
+from lic.layers.upsample import Bicubic
 
 
 def test_unknown_upsampler_is_refused_with_the_choices() -> None:
     with pytest.raises(UserError, match=r"'bicubic'.*tconv.*subpixel"):
         upsampler("bicubic")
-
-
-def test_unknown_upsampler_of_images_is_refused_with_the_choices() -> None:
-    with pytest.raises(UserError, match=r"Unknown upsampler 'tconv'; choose upsample=bicubic\."):
-        image_upsampler("tconv")
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
@@ -26,4 +22,4 @@ def test_bicubic_interpolation_is_pillows(factor: int, size: tuple[int, int]) ->
     )
     batch = torch.from_numpy(image).expand(2, 3, *size)
     expected = torch.from_numpy(np.array(large)).expand(2, 3, -1, -1)
-    torch.testing.assert_close(image_upsampler("bicubic")(3, factor)(batch), expected)
+    torch.testing.assert_close(Bicubic(3, factor)(batch), expected)

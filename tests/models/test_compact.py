@@ -19,10 +19,13 @@ from lic.metrics.complexity import macs_per_pixel
 from lic.models import CompactImage, build_model
 from lic.models.comcnn_reccnn import ComCNNRecCNN
 from lic.models.icm_irm import ICMIRM
+from lic.models.image_upsampling import IMAGE_UPSAMPLERS
+from lic.models.srgan import SRResNet
 
 INFO = CodecInfo("compact", "", learned=True, model="compact")
 COM: dict[str, Any] = {"name": "comcnn_reccnn"}
 ICM: dict[str, Any] = {"name": "icm_irm"}
+SRGAN = ICM | {"upsample": "srgan", "generator_width": 4, "generator_blocks": 1}
 KINDS: dict[str, dict[str, Any]] = {
     "com": COM,
     "com stride 3": COM | {"stride": 3},
@@ -34,6 +37,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "icm plain": ICM | {"skips": False, "separable": False},
     "icm unbounded": ICM | {"quantise_in_training": False},
     "icm gray": ICM | {"channels": 1},
+    "srgan": SRGAN,
+    "srgan stride 3": SRGAN | {"stride": 3},
+    "srgan stride 4": SRGAN | {"stride": 4, "generator_blocks": 2},
+    "srgan gray": SRGAN | {"channels": 1},
 }
 
 
@@ -47,6 +54,10 @@ def make(seed: int = 0, **options: Any) -> CompactImage:
             assert module.running_mean is not None and module.running_var is not None
             module.running_mean.uniform_(-0.2, 0.2)
             module.running_var.uniform_(0.5, 1.5)
+        if isinstance(module, SRResNet):  # one that has learned nothing draws next to nothing
+            with torch.no_grad():
+                module.last.weight.mul_(4)
+                module.get_parameter("last.bias").fill_(0.5)
     return net.eval()
 
 
@@ -120,6 +131,10 @@ def test_initial_values_are_xaviers() -> None:
             assert 0.9 * bound < largest <= bound
     assert isinstance(net, CompactImage) and isinstance(net.com[-1], nn.Conv2d)
     assert net.com[-1].bias is not None and net.com[-1].bias.tolist() == [0.5] * 3
+
+
+def test_the_kinds_have_every_up_sampler() -> None:
+    assert {options.get("upsample", "bicubic") for options in KINDS.values()} == set(IMAGE_UPSAMPLERS)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -232,7 +247,20 @@ def test_what_is_not_finite_is_not_coded() -> None:
         (COM | {"upsample": "bicubic"}, r"'comcnn_reccnn' cannot be built with upsample=bicubic"),
         (ICM | {"w1": True}, r"model\.w1 must be a positive number"),
         (ICM | {"dilation": 0}, r"model\.dilation must be a whole number from 1 to 16, not 0"),
-        (ICM | {"upsample": "tconv"}, r"Unknown upsampler 'tconv'; choose upsample=bicubic"),
+        (
+            ICM | {"upsample": "tconv"},
+            r"Unknown upsampler 'tconv'; choose upsample=bicubic or upsample=s",
+        ),
+        (
+            ICM | {"generator_width": 64},
+            r"generator_width is of upsample=srgan; leave it out with upsample=b",
+        ),
+        (ICM | {"generator_blocks": 1}, r"generator_blocks is of upsample=srgan"),
+        (
+            SRGAN | {"generator_width": 0},
+            r"model\.generator_width must be a positive number of",
+        ),
+        (SRGAN | {"generator_blocks": True}, r"model\.generator_blocks must be a positive number"),
         (ICM | {"skips": "no"}, r"model\.skips must be true or false"),
         (ICM | {"separable": None}, r"model\.separable must be true or false"),
         (ICM | {"quantise_in_training": 0}, r"model\.quantise_in_training must be true or false"),

@@ -41,6 +41,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "residual_gn-1": {"name": "residual_gn", "width": 4, "bottleneck": 16},
     "comcnn_reccnn-1": {"name": "comcnn_reccnn", "width": 4},
     "icm_irm-1": {"name": "icm_irm", "width": 4},
+    "icm_irm-srgan-1": {"name": "icm_irm", "width": 4, "upsample": "srgan"}
+    | {"generator_width": 4, "generator_blocks": 1},
 }
 LATENTS = {
     "baseline-1": "12afcb1068aebe1fea6692e04369179c9a750815890688d50acca55e3fdc81eb",
@@ -50,6 +52,7 @@ LATENTS = {
     "residual_gn-1": "77e16985fac12354470c3207ff8dfd7f66f24e3c2b545f526e16bf5b6bb3c193",
     "comcnn_reccnn-1": "adedd20693bc79c971d0d171895150334f704c4d2531af6fb7a1dfa964de1a26",
     "icm_irm-1": "072fb7acd0a9e53b8121288f207cd55bb3f46175c66b9e17732c14f914479b5d",
+    "icm_irm-srgan-1": "a83213b84a38c8bca45fe904bd0fa97fc17e53271bf77c836c63812358c41b2d",
 }
 """SHA-256 of y_hat, float32, of binary codes, or of a compact image: what is equal on every machine."""
 WITH_FLOATS = ["baseline-1", "hyperprior-1", "scale_hyperprior-1", "slowdic-1"]
@@ -143,6 +146,9 @@ def _net(options: dict[str, Any]) -> CompressionModel:
             net.get_buffer("gaussian_conditional.scale_table").copy_(torch.linspace(0.11, 16, 64))
         if "entropy_bottleneck.quantiles" in net.state_dict():
             net.get_parameter("entropy_bottleneck.quantiles")[:, 0, 1] = torch.tensor([-0.25, 0, 0.125, 0.25])
+        if "up.generator.last.bias" in net.state_dict():  # an image that is neither black nor flat
+            net.get_parameter("up.generator.last.weight").mul_(4)
+            net.get_parameter("up.generator.last.bias").fill_(0.5)
         if isinstance(net, ResidualGN):  # a map with most levels
             net.get_parameter("importance.4.weight").mul_(16)
             net.get_parameter("importance.4.bias").fill_(2)

@@ -35,6 +35,18 @@ def test_only_the_same_training_is_continued(checkpoint: dict[str, Any]) -> None
             check_resumable(file, checkpoint, own, other)
 
 
+def test_a_generator_is_frozen_as_before(checkpoint: dict[str, Any]) -> None:
+    """Else the optimizer would have other parameters."""
+    own = checkpoint["hyper_parameters"]["config"]
+    own["upsample"] = {"name": "srgan", "weights": "A", "freeze": True}
+    check_resumable(Path("last.ckpt"), checkpoint, own, rd(0.015))
+    for key, value in {"weights": "B", "freeze": False}.items():
+        with pytest.raises(UserError, match=f"last.ckpt was trained with upsample.{key} = .*; continue it"):
+            check_resumable(
+                Path("last.ckpt"), checkpoint, own | {"upsample": own["upsample"] | {key: value}}, rd(0.015)
+            )
+
+
 def test_a_choice_that_came_later_does_not_keep_an_older_checkpoint_back(checkpoint: dict[str, Any]) -> None:
     own = checkpoint["hyper_parameters"]["config"]
     checkpoint["hyper_parameters"]["config"] = {"model": MODEL, "seed": 0}
