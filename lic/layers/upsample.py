@@ -26,8 +26,12 @@ class Bicubic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """In float32, whatever the precision of training."""
-        size = (self.factor * x.shape[2], self.factor * x.shape[3])
-        return F.interpolate(x.float(), size, mode="bicubic", antialias=True)
+        return bicubic(x.float(), (self.factor * x.shape[2], self.factor * x.shape[3]))
+
+
+def bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """As `Bicubic`, to any size; where it shrinks, the kernel is wider: [N, C, h, w] -> [N, C, *size]."""
+    return F.interpolate(x, size, mode="bicubic", antialias=True)
 
 
 UPSAMPLERS: dict[str, Upsampler] = {"tconv": tconv, "subpixel": SubPixelConv}

@@ -19,6 +19,7 @@ from lic.models.hyperprior import Hyperprior
 from lic.models.icm_irm import ICMIRM
 from lic.models.residual import ResidualGN
 from lic.models.resnet3x3 import ResNet3x3Four, ResNet3x3Three
+from lic.models.srgan import SRResNet
 from lic.models.subpixel import FastDIC, ScaleHyperprior
 from lic.models.transform import TransformCoding
 
@@ -33,6 +34,7 @@ MODELS: dict[str, type[Network]] = {
     "residual_gn": ResidualGN,
     "comcnn_reccnn": ComCNNRecCNN,
     "icm_irm": ICMIRM,
+    "srgan": SRResNet,
 }
 
 _GROUP = "lic.models"  # of entry points
@@ -134,6 +136,7 @@ __all__ = [
     "ResNet3x3Four",
     "ResNet3x3Three",
     "ResidualGN",
+    "SRResNet",
     "ScaleHyperprior",
     "Size",
     "TransformCoding",
