@@ -118,7 +118,7 @@ def _title(all_curves: Sequence[Curve], enlarged: Sequence[Enlarged]) -> str:
     models += [one.result.network.model for one in enlarged]
     data = {*(curve.data for curve in all_curves), *(one.result.data for one in enlarged)}
     images = _listed(data) if len(data) == 1 else f"{len(data)} sets of images"
-    counts = {"point": sum(len(curve.points) for curve in all_curves), "super-resolution": len(enlarged)}
+    counts = {"point": sum(len(curve.points) for curve in all_curves), "enlargement": len(enlarged)}
     counted = [f"{count} {name}{'s'[: count > 1]}" for name, count in counts.items() if count]
     return f"{_listed(models)} on {images}: {', '.join(counted)}"
 
