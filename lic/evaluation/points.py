@@ -270,6 +270,11 @@ def number(value: float, digits: int, *, signed: bool = False, unit: str = "") -
     return text + unit
 
 
+def thousands(count: int | None) -> str:
+    """A whole number for people, a dash for none."""
+    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if count else "–"
+
+
 def relative(run: Path, start: Path) -> str:
     """A run folder as seen from another folder, with forward slashes."""
     return Path(os.path.relpath(run.resolve(), start.resolve())).as_posix()

@@ -26,6 +26,7 @@ from lic.evaluation.points import (
     headings,
     number,
     relative,
+    thousands,
 )
 from lic.evaluation.super_resolution import Enlarged, collect_all
 from lic.metrics.measures import Measure, all_measures, averages, axes
@@ -217,7 +218,7 @@ def _cells(point: Point, start: Path) -> list[str]:
         number(mean["estimated_bpp"], 4),
         number(point.gap_percent, 2, signed=True, unit=" %"),
         *(number(mean[name], measure.digits) for name, measure in averages().items()),
-        _thousands(codec.parameters),
+        thousands(codec.parameters),
         number(mean["encode_s"], 3),
         number(mean["decode_s"], 3),
         relative(point.run, start),
@@ -227,7 +228,7 @@ def _cells(point: Point, start: Path) -> list[str]:
 def _costs(curve: Curve, printed: bool) -> list[str]:
     codec, speed = curve.points[0].result.codec, speed_of(curve)
     return [
-        _thousands(codec.parameters),
+        thousands(codec.parameters),
         number(codec.macs / 1000 if codec.macs else math.nan, 1),
         ", ".join(map(str, speed.threads)) or "–",
         number(speed.analysis, 2),
@@ -249,7 +250,3 @@ def _printed(curve: Curve) -> float:
     codec = curve.points[0].result.codec
     paper = paper_of(codec.model)
     return paper.decoding_speed({**codec.options, "name": codec.model}) if paper else math.nan
-
-
-def _thousands(count: int | None) -> str:
-    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if count else "–"

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from lic.console import plain_table
-from lic.evaluation.points import headings, number, relative
+from lic.evaluation.points import headings, number, relative, thousands
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, kept_picture
 from lic.evaluation.super_resolution import BICUBIC, SUPER_RESOLUTION_FILE, Enlarged, Row
 from lic.metrics.measures import Measure, all_measures, averages
@@ -129,7 +129,7 @@ def _lines(group: Sequence[Enlarged]) -> list[tuple[str, Enlarged, str]]:
 def _cost(one: Enlarged, start: Path) -> list[str]:
     network = one.result.network
     return [
-        f"{network.parameters:,}" if network.parameters else "–",
+        thousands(network.parameters),
         number(network.macs / 1000, 1) if network.macs else "–",
         number(one.result.mean["seconds"], 3),
         relative(one.run, start),
