@@ -143,6 +143,8 @@ _OTHERS: dict[str, dict[str, Any]] = {  # runs of other models
         "bottleneck": 32,
     },
     "COMPACT": {"name": "icm_irm", "width": 4},
+    "SRRESNET": {"name": "srgan"},
+    "SRGAN": {"name": "srgan", "width": 16, "blocks": 2},
 }
 _SETS = {
     **{f"kodak/kodim{number}.png": (512, 384) for number in ("09", "15")},
