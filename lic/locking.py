@@ -13,7 +13,7 @@ from lic.foreign import link_out
 LOCK_FILE, HOLDER_FILE = ".lock", ".writer"
 WRITTEN = (
     *(".hydra", "multirun.yaml", "train.log", "eval.log", "metrics.csv", "wandb", "tensorboard"),
-    *("checkpoints", "streams", "originals", "reconstructions", "inner", "classical", "model-*"),
+    *("checkpoints", "streams", "originals", "reconstructions", "bicubic", "inner", "classical", "model-*"),
     *(LOCK_FILE, HOLDER_FILE),
 )
 """Patterns of what a run writes in its folder, but for files that replace whatever has their name."""

@@ -41,6 +41,11 @@ def in_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
+def given(option: str) -> bool:
+    """Whether the command itself gives a value to an option of the first level."""
+    return any(one.lstrip("+").startswith(f"{option}=") for one in HydraConfig.get().overrides.task)
+
+
 def report_folder() -> Path:
     """The folder whose report shows this run: that of its sweep, or its own."""
     return Path(HydraConfig.get().runtime.cwd, HydraConfig.get().sweep.dir) if in_sweep() else run_folder()

@@ -1,4 +1,4 @@
-"""Train one codec, or with -m a sweep of them, and measure it on real files.
+"""Train one network, or with -m a sweep of them, and measure it: a codec on real files.
 
 python train.py model=hyperprior model.kernel_size=9 distortion=mse lambda=0.015
 python train.py -m model=resnet3x3_4 upsample=subpixel lambda=5,10
@@ -22,9 +22,8 @@ def main(cfg: DictConfig) -> float:
     from lightning import seed_everything
 
     from lic.errors import UserError
-    from lic.evaluation.evaluate import evaluate_settings, some_pictures
+    from lic.evaluation.result import Result
     from lic.report.summary import add_classical, summarize
-    from lic.store.load import load_codec
     from lic.training import build, logs
     from lic.training.callbacks import callbacks_of
     from lic.training.options import checked_config
@@ -38,6 +37,8 @@ def main(cfg: DictConfig) -> float:
     net = build.build_net(cfg, config)
     data = build.build_data(cfg)
     training = build.build_training(cfg, config, net, data)
+    if not training.is_codec and cfg.classical and runs.given("classical"):
+        raise UserError("classical= are codecs beside one, and the model is none; leave it out.")
     resume = checkpoint_to_resume(cfg, config, training.objective)
     start_as_configured(net, cfg, load=resume is None)
     checkpoints, callbacks = callbacks_of(cfg, training.monitor)
@@ -51,16 +52,15 @@ def main(cfg: DictConfig) -> float:
                 f"The training ended at step {trainer.global_step}, before a validation that chooses a best "
                 "checkpoint; continue it with ckpt_path=last, or give a smaller trainer.val_check_interval."
             )
-        if not training.is_codec or not trainer.is_global_zero:
+        if not trainer.is_global_zero:
             return checkpoints.best_cost
-        best, images = load_codec(folder), data.test_set
-        results = evaluate_settings(best, images, folder, data.test_name, some_pictures(len(images)))
-        for place, result in zip(best.measured, results, strict=True):
-            prefix = "test" if len(results) == 1 else f"test/{place}"
+        results = training.evaluate(folder, data.test_set, data.test_name)
+        for prefix, result in results.items():
             for logger in trainer.loggers:
                 logger.log_metrics({f"{prefix}/{name}": value for name, value in result.mean.items()})
-    add_classical(runs.report_folder(), cfg.classical, images, results[0])
-    if not runs.in_sweep():
+    if coded := [result for result in results.values() if isinstance(result, Result)]:
+        add_classical(runs.report_folder(), cfg.classical, data.test_set, coded[0])
+    if results and not runs.in_sweep():
         summarize(folder)
     return checkpoints.best_cost
 

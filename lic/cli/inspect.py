@@ -132,15 +132,14 @@ def report(
     if output and output.suffix != ".html":
         raise UserError(f"{output} does not end in .html, as reports do.")
     refuse_existing([str(output)] if output else [], force)
-    from lic.console import Console
-    from lic.evaluation.points import collect, table
+    from lic.evaluation.super_resolution import collect_all
     from lic.report.page import write_report
-    from lic.report.summary import REPORT_FILE
+    from lic.report.summary import REPORT_FILE, print_results
 
     target = output or folders[0] / REPORT_FILE
-    points = collect(folders)
+    results = collect_all(folders)
     write_report(folders, target, source=", ".join(folder.resolve().name for folder in folders))
-    Console().print(table(points))
+    print_results(*results)
     typer.echo(f"Report: {target}")
 
 

@@ -107,7 +107,7 @@ class LearnedCodec(FileCodec):
         around = 8 * (len(data) - sum(map(len, coded.payloads)))
         return Encoded(
             data,
-            reconstruct=lazily(lambda: _with_channels(coded.reconstruct(), channels)),
+            reconstruct=lazily(lambda: as_stored(coded.reconstruct(), channels)),
             estimate_bits=lazily(coded.estimate_bits),
             analysis_s=coded.analysis_s,
             inner=lazily(lambda: _in_a_file(coded.inner(), channels, around)),
@@ -126,7 +126,7 @@ class LearnedCodec(FileCodec):
         if stream.channels > self.net.image_channels:
             raise StreamError("The stream has colours that its model does not code: the file is forged.")
         self.net.check(stream)
-        return _with_channels(self.restore(stream), stream.channels)
+        return as_stored(self.restore(stream), stream.channels)
 
 
 @singledispatch
@@ -136,7 +136,8 @@ def codec_of(net: Network, info: CodecInfo, *, tile: int = TILE, max_pixels: int
     Raises:
         UserError: the network is no codec.
     """
-    raise UserError(f"A model={info.model} codes no images to files; give the run or file of a codec.")
+    use = f": {net.use}" if net.use else "; give the run or file of a codec"
+    raise UserError(f"A model={info.model} codes no images to files{use}.")
 
 
 codec_of.register(CompressionModel)(LearnedCodec)
@@ -156,13 +157,14 @@ def _in_a_file(inner: Inner | None, channels: int, bits: int) -> Inner | None:
     if inner is None:
         return None
     stages = (
-        replace(stage, image=_with_channels(stage.image, channels), bits=stage.bits + bits)
+        replace(stage, image=as_stored(stage.image, channels), bits=stage.bits + bits)
         for stage in inner.stages
     )
     return replace(inner, stages=tuple(stages))
 
 
-def _with_channels(image: Pixels, channels: int) -> Pixels:
+def as_stored(image: Pixels, channels: int) -> Pixels:
+    """What a network of colour images made of an image of so many channels, see `LearnedCodec`."""
     if image.shape[2] == channels:
         return image
     sums = image.sum(axis=2, dtype=np.uint16, keepdims=True)

@@ -165,18 +165,21 @@ class ImageData(LightningDataModule):
         """The images that an evaluation without training measures: the test set, or all of a bare folder."""
         return self._as_tested(self._splits.evaluated)
 
-    def look_through(self, least_side: int = 1, reason: str = "for this training") -> None:
+    def look_through(
+        self, least_side: int = 1, reason: str = "for this training", least_test_side: int = 1
+    ) -> None:
         """Look at the validation and test images before hours are spent.
 
         Args:
             least_side: what validation images need, in pixels.
             reason: why, for the message.
+            least_test_side: what test images need.
 
         Raises:
-            UserError: there are none, one cannot be read, or a validation image has a shorter side.
+            UserError: there are none, one cannot be read, or one has a shorter side.
         """
         look_through(self._splits.images("valid"), "data.valid", least_side, reason)
-        look_through(self.test_set, "data.test", 1, reason)
+        look_through(self.test_set, "data.test", least_test_side, reason)
 
     def _as_tested(self, images: ImageSet) -> ImageSet:
         check_names(images, "data.test")

@@ -107,17 +107,17 @@ class Failure:
     error: str
 
 
-def collect(folders: Sequence[Path]) -> list[Point]:
+def collect(folders: Sequence[Path], required: bool = True) -> list[Point]:
     """Read every ``test.json`` in or below the folders (runs, sweeps, or folders of them), each once.
 
     Every job of a sweep may have measured the same classical codec on the same images: one point is kept.
 
     Raises:
-        UserError: There is none, or one cannot be read.
+        UserError: There is none and one is ``required``, or one cannot be read.
     """
-    points = [Point(file.parent, Result.load(file)) for file in _find(folders, RESULT_FILE)]
+    points = [Point(file.parent, Result.load(file)) for file in find_files(folders, RESULT_FILE)]
     points = _without_repetitions(point for point in points if point.result.rows)
-    if not points:
+    if required and not points:
         names = ", ".join(str(folder) for folder in folders)
         raise UserError(f"There is no {RESULT_FILE} with results in or below {names}; evaluate a run first.")
     return points
@@ -126,7 +126,7 @@ def collect(folders: Sequence[Path]) -> list[Point]:
 def collect_failures(folders: Sequence[Path]) -> list[Failure]:
     """The jobs in or below the folders whose ``status.json`` says "failed"."""
     failures = []
-    for file in _find(folders, STATUS_FILE):
+    for file in find_files(folders, STATUS_FILE):
         status = read_status(file.parent)
         if status.get("status") == "failed":
             failures.append(Failure(file.parent, str(status.get("error") or "no message")))
@@ -141,7 +141,8 @@ def _without_repetitions(points: Iterable[Point]) -> list[Point]:
     return list(kept.values())
 
 
-def _find(folders: Sequence[Path], name: str) -> list[Path]:
+def find_files(folders: Sequence[Path], name: str) -> list[Path]:
+    """The files of this name in or below the folders, each once."""
     found = {file.resolve(): file for folder in folders for file in sorted(folder.rglob(name))}
     return list(found.values())
 
@@ -272,6 +273,11 @@ def number(value: float, digits: int, *, signed: bool = False, unit: str = "") -
         return "–"
     text = f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−").replace("inf", "∞")
     return text + unit
+
+
+def thousands(count: int | None) -> str:
+    """A whole number for people, a dash for none."""
+    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if count else "–"
 
 
 def relative(run: Path, start: Path) -> str:

@@ -1,19 +1,26 @@
 """The result of an evaluation: a row per image, their means, and the ``test.json`` that holds them."""
 
-import json
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from lic.atomic import write_text
 from lic.codecs.base import CodecInfo
 from lic.errors import UserError
-from lic.foreign import inside, is_plain_list, is_plain_table, read_json
-from lic.metrics.measures import all_measures
+from lic.evaluation.values import (
+    check_fields,
+    check_images,
+    check_value,
+    from_json,
+    json_text,
+    mean_of,
+    means_of,
+    read_info,
+)
+from lic.foreign import inside, read_json
 
 __all__ = [
     "INNER",
@@ -31,7 +38,6 @@ __all__ = [
 RESULT_FILE = "test.json"
 PICTURES = ORIGINALS, RECONSTRUCTIONS, INNER = "originals", "reconstructions", "inner"
 """Folders of a run that hold ``<file>.png`` for a few of its rows."""
-_LONGEST_TEXT, _LONGEST_KEY, _LARGEST_NUMBER = 10_000, 100, 1e15
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Row:
     @classmethod
     def parse(cls, content: Mapping[str, Any]) -> "Row":
         """What `plain` gave, from JSON; measures that nobody declared here are kept, too."""
-        values = {k: v if k in _COLUMNS and k not in _NUMBERS else _from_json(v) for k, v in content.items()}
+        values = {k: v if k in _COLUMNS and k not in _NUMBERS else from_json(v) for k, v in content.items()}
         columns = {key: values.pop(key) for key in _COLUMNS if key in values}
         return cls(**columns, measures=values)
 
@@ -123,15 +129,10 @@ class Result:
         page) would make the mean infinite and hide all the others. Where no finite value remains the mean
         is inf if there was one (every image is lossless), else NaN.
         """
-        means = {name: _mean([getattr(row, name) for row in self.rows]) for name in _NUMBERS}
+        means = {name: mean_of([getattr(row, name) for row in self.rows]) for name in _NUMBERS}
         means["bpp_pooled"] = self._pooled_bpp()
         pixels = [row.width * row.height for row in self.rows]
-        for name, measure in all_measures().items():
-            values = [row.measure(name) for row in self.rows]
-            means[name] = _mean(values)
-            if measure.pooled:
-                means[f"{name}_pooled"] = measure.pooled(values, pixels)
-        return means
+        return means | means_of([row.measures for row in self.rows], pixels)
 
     @property
     def pixels(self) -> int:
@@ -161,18 +162,17 @@ class Result:
         """
         try:
             content = read_json(path.parent, path.name)
-            if unknown := sorted(content["codec"].keys() - {field.name for field in fields(CodecInfo)}):
-                raise ValueError(f"another version of lic wrote it: its codec has {unknown[0]:.99}")
+            codec = read_info(content["codec"])
             rows = [Row.parse(row) for row in content["rows"]]
-            codec = CodecInfo(**{"moving": ["lambda"]} | content["codec"])  # older files do not say it
             result = cls(codec, content["data"], tuple(rows), content.get("threads"))
-            parts: list[CodecInfo | Row] = [result.codec, *rows]
-            for part in parts:
-                for field in fields(part):
-                    _check(field.name, getattr(part, field.name), field.type)
-            _check("data", result.data, str)
-            _check("threads", result.threads, int | None)
-            _check_images(rows)
+            check_fields(codec, *rows)
+            check_value("data", result.data, str)
+            check_value("threads", result.threads, int | None)
+            if not all(0 < row.bpp < math.inf for row in rows):
+                raise ValueError("an image has no rate")
+            if odd := [row for row in rows if not re.fullmatch(r"\w{0,9}", row.source_format)]:
+                raise ValueError(f"{odd[0].source_format!r:.99} is no format of an image")
+            check_images(result.images)
             return result
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise UserError(
@@ -183,79 +183,3 @@ class Result:
 def kept_picture(run: Path, kind: str, image: str) -> Path | None:
     """The PNG file that a run keeps of an image in its folder ``kind``, if it does."""
     return inside(run, kind, f"{image}.png")
-
-
-def json_text(content: Any) -> str:
-    """Measures and what goes with them as JSON: NaN as null, inf as the string "Infinity"."""
-    return json.dumps(_to_json(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _mean(values: list[float]) -> float:
-    finite = [value for value in values if math.isfinite(value)]
-    if finite:
-        return math.fsum(finite) / len(finite)
-    return next((value for value in values if math.isinf(value)), math.nan)
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _to_json(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_to_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
-    return value
-
-
-def _from_json(value: Any) -> Any:
-    if value is None:
-        return math.nan
-    return float(value) if value in ("Infinity", "-Infinity") else value
-
-
-def _check(name: str, value: Any, kind: Any) -> None:
-    """Whether a value has the type of its field, and a size that can be shown and computed with."""
-    if get_origin(kind) is dict:
-        if get_args(kind)[1] is float:
-            _check_measures(name, value)
-        elif not is_plain_table(value):  # what trains can be reported
-            raise ValueError(f"{name} is no small table of plain values")
-        return
-    if get_origin(kind) is list:
-        if not is_plain_list(value):
-            raise ValueError(f"{name} is no list of names")
-        return
-    kinds = get_args(kind) or (kind,)
-    if type(value) not in (kinds if float not in kinds else (*kinds, int)):  # JSON may leave out the point
-        raise TypeError(f"{name} is {type(value).__name__}")
-    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
-        raise ValueError(f"{name} is too long")
-    lowest = all_measures()[name].lowest if name in all_measures() else -1
-    infinite = math.isnan(value) or value in (math.inf, lowest) if kind is float else False
-    if isinstance(value, int | float) and not (
-        infinite or max(lowest, -_LARGEST_NUMBER) <= value <= _LARGEST_NUMBER
-    ):
-        raise ValueError(f"{name} is out of range")
-
-
-def _check_measures(name: str, table: Any) -> None:
-    """Plain words and numbers."""
-    if type(table) is not dict or len(table) > _LONGEST_KEY:
-        raise TypeError(f"{name} is no small table")
-    for key, value in table.items():
-        if not key.isidentifier() or len(key) > _LONGEST_KEY:
-            raise ValueError(f"{name} has {key!r:.99}, which is no name")
-        _check(key, value, float)
-
-
-def _check_images(rows: list[Row]) -> None:
-    """Rates and sizes that can be computed with, names that are files of one folder."""
-    for row in rows:
-        if not (0 < row.bpp < math.inf and row.width >= 1 and row.height >= 1):
-            raise ValueError("an image has no size or no rate")
-        if Path(row.file).name != row.file or row.file in ("", ".."):
-            raise ValueError(f"{row.file!r:.99} is no name of an image")
-        if not re.fullmatch(r"\w{0,9}", row.source_format):
-            raise ValueError(f"{row.source_format!r:.99} is no format of an image")
-    if repeated := [name for name, times in Counter(row.file for row in rows).items() if times > 1]:
-        raise ValueError(f"it has several rows of {repeated[0]!r:.99}")

@@ -55,6 +55,7 @@ class Network(nn.Module):
     """What `lic.models.build_model` makes, and checkpoints and model files describe and rebuild."""
 
     image_channels: int = 3  # 3 are red, green, blue, 1 is gray
+    use: str = ""  # of what is no codec: what it does, and what to do with it
     architecture: str = ""  # the model's name and options in JSON, set by `lic.models.build_model`
 
 

@@ -21,14 +21,16 @@ class Paper:
     """A paper and its networks, by the names that it gives them.
 
     ``network_table`` shows them with what the paper prints, and the chosen model below unless it is one of
-    them. ``layers`` is the paper's table of layers, if it has one, and ``layer_note`` says where that differs
-    from the layers of a live network. ``images_per_second`` are printed speeds of decoding by the networks'
-    names; ``speed_note`` says of what they are. ``images`` are printed qualities of single images by the
-    networks' names and the images', each by the names of measures; ``image_note`` says of what they are.
+    them. The layers are listed for inputs of ``side`` pixels a side. ``layers`` is the paper's table of
+    layers, if it has one, and ``layer_note`` says where that differs from the layers of a live network.
+    ``images_per_second`` are printed speeds of decoding by the networks' names; ``speed_note`` says of what
+    they are. ``images`` are printed qualities of single images by the networks' names and the images', each
+    by the names of measures; ``image_note`` says of what they are.
     """
 
     networks: Mapping[str, Options]
     network_table: Callable[[Options], Table]
+    side: int = 256
     layers: str = ""
     layer_note: Callable[[Options, Sequence[LayerCost]], str | None] = lambda options, costs: None
     images_per_second: Mapping[str, float] = field(default_factory=dict)

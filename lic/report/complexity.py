@@ -22,10 +22,11 @@ def complexity_tables(options: Options) -> list[Table]:
 def layer_table(options: Options) -> Table:
     """The layers of any model, as Table 8 of Cheng et al. (2019) lists them."""
     net = build_model(**options)
-    costs = layer_costs(net, channels=net.image_channels)
     paper = paper_of(options["name"])
+    side = paper.side if paper else 256
+    costs = layer_costs(net, side, net.image_channels)
     table = f" ({paper.layers})" if paper and paper.layers else ""
-    view = plain_table(f"Layers of {describe_model(**options)}, 256x256 input{table}")
+    view = plain_table(f"Layers of {describe_model(**options)}, {side}x{side} input{table}")
     for heading in ("layer", "kind"):
         view.add_column(heading, no_wrap=True)
     for heading in ("channels", "output", "parameters", "FLOPs", "real MACs"):

@@ -82,18 +82,15 @@ def gallery(curves: Sequence[Curve], budget: int = BUDGET) -> list[Scene]:
         candidates = _comparable(images[key])
         row = candidates[0].row
         crop = Crop.centre(row.width, row.height)
-        original = _webp(_originals(images[key])[0], row, crop)
-        fitting = _fitting(candidates, crop, budget // left - _cost(original))
+        original = webp(_originals(images[key])[0], (row.width, row.height), crop, RESULT_FILE)
+        fitting = _fitting(candidates, crop, budget // left - cost(original))
         if not fitting:
             continue
-        budget -= sum(_cost(picture.webp) for picture in fitting) + _cost(original)
-        size = f"{row.width} × {row.height} pixels"
-        if (crop.width, crop.height) != (row.width, row.height):
-            size = f"the middle {crop.width} × {crop.height} of {size}"
+        budget -= sum(cost(picture.webp) for picture in fitting) + cost(original)
         name = f"{key.file} · {key.data}" if several else key.file
         if sizes[key.data, key.file] > 1:
             name += f" · {row.width} × {row.height}"
-        pictures = (Picture("original", "Original", size, original), *fitting)
+        pictures = (original_picture(original, crop, (row.width, row.height)), *fitting)
         scenes.append(Scene(name, crop.width, crop.height, pictures, len(candidates) - len(fitting)))
     return scenes
 
@@ -144,7 +141,7 @@ def _fitting(candidates: Sequence[_Candidate], crop: Crop, budget: int) -> list[
     fitting: dict[str, Picture] = {}
     for candidate in low_rates_first:
         picture = _picture(candidate, crop)
-        budget -= _cost(picture.webp)
+        budget -= cost(picture.webp)
         if budget < 0:
             break
         fitting[picture.key] = picture
@@ -156,21 +153,37 @@ def _picture(candidate: _Candidate, crop: Crop) -> Picture:
     qualities = (quality(row, measure) for measure in all_measures().values() if measure.caption)
     caption = " · ".join([f"{number(row.bpp, 4)} bpp", *qualities])
     label = f"{candidate.label}, {candidate.point.result.codec.setting}"
-    return Picture(candidate.key, label, caption, _webp(candidate.file, row, crop))
+    content = webp(candidate.file, (row.width, row.height), crop, RESULT_FILE)
+    return Picture(candidate.key, label, caption, content)
 
 
-def _webp(file: Path, row: Row, crop: Crop) -> bytes:
-    """A part of a picture without loss: a third smaller than as PNG, in a tenth of a second per megapixel."""
+def original_picture(content: bytes, crop: Crop, size: tuple[int, int]) -> Picture:
+    """The first picture of a scene; its caption says what of the (width, height) is seen."""
+    width, height = size
+    caption = f"{width} × {height} pixels"
+    if (crop.width, crop.height) != size:
+        caption = f"the middle {crop.width} × {crop.height} of {caption}"
+    return Picture("original", "Original", caption, content)
+
+
+def webp(file: Path, size: tuple[int, int], crop: Crop, result: str) -> bytes:
+    """A part of a picture without loss: a third smaller than as PNG, in a tenth of a second per megapixel.
+
+    Raises:
+        UserError: it cannot be read, or has not the (width, height) that the file ``result`` of its run says.
+    """
     pixels = read_image(file)
-    if pixels.shape[:2] != (row.height, row.width):
+    width, height = size
+    if pixels.shape[:2] != (height, width):
         raise UserError(
-            f"{file} has {pixels.shape[1]}x{pixels.shape[0]} pixels where {RESULT_FILE} says {row.width}x"
-            f"{row.height}; evaluate the run again."
+            f"{file} has {pixels.shape[1]}x{pixels.shape[0]} pixels where {result} says {width}x{height}; "
+            "evaluate the run again."
         )
     stream = io.BytesIO()
     to_pil(crop.of(pixels)).save(stream, "WEBP", lossless=True, method=2, quality=50)
     return stream.getvalue()
 
 
-def _cost(webp: bytes) -> int:
-    return len(webp) * 4 // 3 + 32
+def cost(content: bytes) -> int:
+    """Bytes of a file in a page, in base64."""
+    return len(content) * 4 // 3 + 32

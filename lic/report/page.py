@@ -22,19 +22,21 @@ from lic.evaluation.points import (
     Curve,
     Point,
     bd_rates,
-    collect,
     collect_failures,
     curves,
     headings,
     number,
     relative,
     symbol_columns,
+    thousands,
 )
+from lic.evaluation.super_resolution import Enlarged, collect_all
 from lic.metrics.measures import Measure, all_measures, averages, axes
 from lic.papers import Paper, paper_of
+from lic.report import super_resolution
 from lic.report.figures import COLOURS, MOST_MARKS, colours, formats_figure, rd_figure, sizes_figure
 from lic.report.formats import Sizes, sizes_by_format
-from lic.report.gallery import Scene, gallery
+from lic.report.gallery import BUDGET, Scene, gallery
 from lic.report.insides import Inside, insides
 from lic.report.singles import single_tables
 from lic.report.speed import speed_of
@@ -44,7 +46,7 @@ MAX_NAMES, MAX_NAME = 4, 20
 
 
 def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
-    """Write one self-contained page about all runs in or below the folders.
+    """Write one self-contained page about all runs in or below the folders, of codecs and of others.
 
     Every name goes through Jinja's escaping, plotly's entities or JSON with escaped angle brackets: names
     are text. A content security policy in the page forbids any request.
@@ -57,10 +59,11 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
     Raises:
         UserError: The folders hold no result, or a picture is not what its result says.
     """
-    points = collect(folders)
+    points, enlarged = collect_all(folders)
     all_curves = curves(points)
     drawn = [axis for axis in axes() if any(math.isfinite(point.mean[axis.name]) for point in points)]
-    scenes = gallery(all_curves)
+    budget = BUDGET // 2 if points and enlarged else BUDGET
+    scenes = [*gallery(all_curves, budget), *super_resolution.scenes(enlarged, budget)]
     inner, inner_found = insides(all_curves)
     learned = [curve for curve in all_curves if curve.learned]
     printed = list(dict.fromkeys(paper for curve in learned if (paper := _timed_by(curve))))
@@ -82,10 +85,10 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
         lstrip_blocks=True,
     )
     page = environment.get_template("report.html.j2").render(
-        title=_title(all_curves),
+        title=_title(all_curves, enlarged),
         source=source,
         date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-        data=_data(points),
+        data=_data([*points, *enlarged]),
         points=len(points),
         failures=[
             {"run": relative(failure.run, output.parent), "error": failure.error}
@@ -116,19 +119,24 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
         left_out=sum(scene.left_out for scene in scenes),
         insides=[_inside(inside) for inside in inner],
         insides_left_out=inner_found - len(inner),
+        enlarged=super_resolution.sections(enlarged, output.parent),
+        enlarged_headings=super_resolution.section_headings(),
+        image_headings=super_resolution.image_headings(),
         content=content,
-        plotly=_base64(zlib.compress(plotly.offline.get_plotlyjs().encode(), 9)),
+        plotly=_base64(zlib.compress(plotly.offline.get_plotlyjs().encode(), 9)) if points else "",
     )
     write_text(output, page)
 
 
-def _title(all_curves: Sequence[Curve]) -> str:
+def _title(all_curves: Sequence[Curve], enlarged: Sequence[Enlarged]) -> str:
     """The title: what is compared, on which images, in how many points."""
-    models = (c.points[0].result.codec.model if c.learned else c.name for c in all_curves)
-    data = {curve.data for curve in all_curves}
+    models = [c.points[0].result.codec.model if c.learned else c.name for c in all_curves]
+    models += [one.result.network.model for one in enlarged]
+    data = {*(curve.data for curve in all_curves), *(one.result.data for one in enlarged)}
     images = _listed(data) if len(data) == 1 else f"{len(data)} sets of images"
-    points = sum(len(curve.points) for curve in all_curves)
-    return f"{_listed(models)} on {images}: {points} point{'s'[: points > 1]}"
+    counts = {"point": sum(len(curve.points) for curve in all_curves), "enlargement": len(enlarged)}
+    counted = [f"{count} {name}{'s'[: count > 1]}" for name, count in counts.items() if count]
+    return f"{_listed(models)} on {images}: {', '.join(counted)}"
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -142,7 +150,7 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _data(points: Sequence[Point]) -> list[str]:
+def _data(points: Sequence[Point | Enlarged]) -> list[str]:
     images: dict[str, int] = {}
     for point in points:
         images[point.result.data] = max(images.get(point.result.data, 0), len(point.result.rows))
@@ -238,7 +246,7 @@ def _cells(point: Point, symbols: Iterable[str], start: Path) -> list[str]:
         number(point.gap_percent, 2, signed=True, unit=" %"),
         *(number(mean[name], measure.digits) for name, measure in averages().items()),
         *(number(mean[name], 1 if name == "distinct_values" else 3) for name in symbols),
-        _thousands(codec.parameters),
+        thousands(codec.parameters),
         number(mean["encode_s"], 3),
         number(mean["decode_s"], 3),
         relative(point.run, start),
@@ -248,7 +256,7 @@ def _cells(point: Point, symbols: Iterable[str], start: Path) -> list[str]:
 def _costs(curve: Curve, printed: bool) -> list[str]:
     codec, speed = curve.points[0].result.codec, speed_of(curve)
     return [
-        _thousands(codec.parameters),
+        thousands(codec.parameters),
         number(codec.macs / 1000 if codec.macs else math.nan, 1),
         ", ".join(map(str, speed.threads)) or "–",
         number(speed.analysis, 2),
@@ -270,7 +278,3 @@ def _printed(curve: Curve) -> float:
     codec = curve.points[0].result.codec
     paper = paper_of(codec.model)
     return paper.decoding_speed({**codec.options, "name": codec.model}) if paper else math.nan
-
-
-def _thousands(count: int | None) -> str:
-    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if count else "–"

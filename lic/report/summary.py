@@ -1,17 +1,19 @@
 """The end of a run or a sweep, for people: classical codecs beside it, rd.csv, report.html."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
 from lic.console import Console
 from lic.data import ImageSet
 from lic.evaluation.evaluate import CLASSICAL, evaluate_classical
-from lic.evaluation.points import collect, table, write_rd_csv
+from lic.evaluation.points import Point, table, write_rd_csv
 from lic.evaluation.result import RESULT_FILE, Result
+from lic.evaluation.super_resolution import Enlarged, collect_all
 from lic.locking import LOCK_FILE, in_turn
 from lic.report.page import write_report
+from lic.report.super_resolution import enlarged_table
 
 RD_FILE, REPORT_FILE = "rd.csv", "report.html"
 _LONGEST_NAME = 60  # letters, of up to four bytes
@@ -27,21 +29,31 @@ def summarize(folder: Path, wandb_project: str | None = None) -> Path:
     Raises:
         UserError: there is no result below ``folder``.
     """
-    points = collect([folder])
+    points, enlarged = collect_all([folder])
     classical = folder / CLASSICAL
-    write_rd_csv(folder / RD_FILE, [point for point in points if classical not in point.run.parents])
+    if learned := [point for point in points if classical not in point.run.parents]:
+        write_rd_csv(folder / RD_FILE, learned)
     if beside := [point for point in points if classical in point.run.parents]:
         write_rd_csv(classical / RD_FILE, beside)
     report = folder / REPORT_FILE
     write_report([folder], report, source=folder.resolve().name)
-    console = Console()
-    console.print(table(points))
-    console.print(f"Points: {folder / RD_FILE}\nReport: {report}", soft_wrap=True)
+    print_results(points, enlarged)
+    said = [f"Points: {folder / RD_FILE}"] if learned else []
+    Console().print("\n".join([*said, f"Report: {report}"]), soft_wrap=True)
     if wandb_project:
         from lic.report.sweep_run import log_sweep  # only where W&B is wanted
 
-        log_sweep(folder, points, wandb_project)
+        log_sweep(folder, points, enlarged, wandb_project)
     return report
+
+
+def print_results(points: Sequence[Point], enlarged: Sequence[Enlarged]) -> None:
+    """The averages of codecs and of networks that enlarge images, as far as there are some."""
+    console = Console()
+    if points:
+        console.print(table(points))
+    if enlarged:
+        console.print(enlarged_table(enlarged))
 
 
 def add_classical(folder: Path, names: Iterable[str], images: ImageSet, beside: Result) -> None:

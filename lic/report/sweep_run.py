@@ -9,24 +9,28 @@ from typing import Any
 from PIL import Image
 
 from lic.evaluation.points import Curve, Point, curves, own_columns, symbol_columns
+from lic.evaluation.super_resolution import BICUBIC, Enlarged
 from lic.metrics.measures import Measure, averages, axes
 from lic.report.figures import rd_figure
-from lic.report.gallery import Scene, gallery
+from lic.report.gallery import BUDGET, Scene, gallery
+from lic.report.super_resolution import label, scenes
 from lic.tracking import start_run
 
 MAX_IMAGES = 2
 
 
-def log_sweep(folder: Path, points: Sequence[Point], project: str) -> None:
+def log_sweep(folder: Path, points: Sequence[Point], enlarged: Sequence[Enlarged], project: str) -> None:
     """Record a whole sweep as one W&B run beside those of its jobs.
 
     The run (job type "rd-summary", its group the name of the sweep's folder, as for the jobs) holds the
     table of all points, each quality against the rate as W&B's own line series and as an interactive
-    figure, and a few reconstructions. Its files land in ``folder``. It is finished whatever happens.
+    figure, and a few reconstructions; and the same of networks that enlarge images, but for the rate. Its
+    files land in ``folder``. It is finished whatever happens.
 
     Args:
         folder: The sweep's folder.
-        points: Its points, at least one.
+        points: Its points.
+        enlarged: The results of networks that enlarge images.
         project: The W&B project of the jobs' runs.
     """
     import wandb
@@ -36,12 +40,17 @@ def log_sweep(folder: Path, points: Sequence[Point], project: str) -> None:
     run = start_run(folder, project=project, name=f"{name} (R-D)", group=name, job_type="rd-summary")
     exit_code = 1
     try:
-        run.log({"rd/table": _table(all_curves)})
-        for measure in axes():
-            run.log({f"rd/{measure.name}": _line_series(all_curves, measure)})
-            run.log({f"rd/{measure.name}_figure": wandb.Plotly(rd_figure(all_curves, measure))})
-        for i, scene in enumerate(gallery(all_curves)[:MAX_IMAGES], 1):
-            run.log({f"rd/image_{i}": _images(scene)})
+        if points:
+            run.log({"rd/table": _table(all_curves)})
+            for measure in axes():
+                run.log({f"rd/{measure.name}": _line_series(all_curves, measure)})
+                run.log({f"rd/{measure.name}_figure": wandb.Plotly(rd_figure(all_curves, measure))})
+        if enlarged:
+            run.log({"super_resolution/table": _enlarged_table(enlarged)})
+        shown = {"rd": gallery(all_curves), "super_resolution": scenes(enlarged, BUDGET)}
+        for kind, found in shown.items():
+            for i, scene in enumerate(found[:MAX_IMAGES], 1):
+                run.log({f"{kind}/image_{i}": _images(scene)})
         exit_code = 0
     finally:
         run.finish(exit_code=exit_code)
@@ -68,6 +77,18 @@ def _table(all_curves: Sequence[Curve]) -> Any:
                 len(result.rows),
                 *(number if math.isfinite(number) else None for number in numbers),
             )
+    return table
+
+
+def _enlarged_table(enlarged: Sequence[Enlarged]) -> Any:
+    import wandb
+
+    names = [*averages(), *(f"{name}_{BICUBIC}" for name in averages())]
+    table = wandb.Table(columns=["network", "data", "images", *names])
+    for one in enlarged:
+        means = one.result.mean
+        numbers = (means[name] if math.isfinite(means[name]) else None for name in names)
+        table.add_data(label(one), one.result.data, len(one.result.rows), *numbers)
     return table
 
 

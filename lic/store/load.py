@@ -4,9 +4,10 @@ import os
 
 from lic.bitstream import MAX_PIXELS
 from lic.codecs import TILE
-from lic.codecs.base import FileCodec
+from lic.codecs.base import CodecInfo, FileCodec
 from lic.codecs.compact import CompactCodec  # noqa: F401 - it registers itself with codec_of
 from lic.codecs.learned import codec_of
+from lic.models import Network
 from lic.store.model_file import open_model
 
 
@@ -19,7 +20,16 @@ def load_codec(path: str | os.PathLike[str], *, tile: int = TILE, max_pixels: in
         max_pixels: see `lic.codecs.learned.LearnedCodec`.
 
     Raises:
+        UserError: there is no such file, it holds no model or that of no codec, or it is damaged.
+    """
+    return codec_of(*load_network(path), tile=tile, max_pixels=max_pixels)
+
+
+def load_network(path: str | os.PathLike[str]) -> tuple[Network, CodecInfo]:
+    """The network, on the CPU, of a run, of a checkpoint or of a model file, and who it is in reports.
+
+    Raises:
         UserError: there is no such file, it holds no model, or it is damaged.
     """
     net, description = open_model(path).rebuild()
-    return codec_of(net, description.info(net), tile=tile, max_pixels=max_pixels)
+    return net, description.info(net)

@@ -37,7 +37,7 @@ VERSION = 2
 _KEY = "lic-model"  # of the JSON among safetensors' metadata
 _LENGTH_BYTES = 8  # at the beginning, of the header that follows
 _LARGEST_HEADER = 1 << 20
-_RESULT_FILE = "test.json"
+_RESULT_FILES = ("test.json", "super_resolution.json")
 _DAMAGED = "It is not a model file of lic, or damaged; fetch or export it again."
 _MEANINGS = {
     "steps": "of training",
@@ -204,15 +204,18 @@ def _training(file: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _test_means(file: Path) -> dict[str, Any]:
-    """The means of the run's test.json, which are those of its best checkpoint once it is done."""
+    """The means of the run's result, which are those of its best checkpoint once it is done."""
     run = file.parent.parent
     if file.name != "best.ckpt" or read_status(run).get("status") != "done":
         return {}
-    try:
-        result = read_json(run, _RESULT_FILE)
-        return {"test_data": result["data"]} | {f"test_{key}": value for key, value in result["mean"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}
+    for name in _RESULT_FILES:
+        try:
+            result = read_json(run, name)
+            means = {f"test_{key}": value for key, value in result["mean"].items()}
+            return {"test_data": result["data"]} | means
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return {}
 
 
 def _read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:

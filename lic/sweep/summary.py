@@ -60,13 +60,14 @@ class SweepSummary(Callback):
 
     def _summarize(self, config: DictConfig) -> None:
         from lic.evaluation.result import RESULT_FILE  # Hydra composes without torch
+        from lic.evaluation.super_resolution import SUPER_RESOLUTION_FILE
         from lic.report.summary import summarize
 
         folder = Path(config.hydra.sweep.dir)
         jobs = sorted(status.parent for status in folder.glob(f"*/{STATUS_FILE}"))
         states = {job: read_status(job) for job in jobs}
         try:
-            if next(folder.rglob(RESULT_FILE), None):  # not every training ends in coded files
+            if any(next(folder.rglob(name), None) for name in (RESULT_FILE, SUPER_RESOLUTION_FILE)):
                 summarize(folder, OmegaConf.select(config, "logger.wandb.project"))
         except Exception:  # Hydra would turn it into a warning
             _log.exception(

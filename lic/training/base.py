@@ -2,8 +2,10 @@
 
 import copy
 import math
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
@@ -11,11 +13,16 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lic.data import ImageSet
 from lic.data.loading import Batch
 from lic.data.module import ImageData
 from lic.entropy import tables, update_tables
 from lic.errors import UserError
+from lic.evaluation.evaluate import evaluate_settings, some_pictures
+from lic.evaluation.result import Result
+from lic.evaluation.super_resolution import Enlargement
 from lic.models import net_weights
+from lic.store.load import load_codec
 from lic.store.objective import Objective
 
 
@@ -46,6 +53,7 @@ class Training(LightningModule, ABC):
         self.save_hyperparameters({"config": config}, logger=False)
         self.net = net
         self._last_finite_loss = math.nan
+        self._clock, self._images = 0.0, 0
 
     @property
     @abstractmethod
@@ -55,6 +63,19 @@ class Training(LightningModule, ABC):
     @abstractmethod
     def rehearse(self, batch: Batch) -> None:
         """Compute what a step computes for a batch, gradients included, and change nothing: it is timed."""
+
+    def evaluate(self, run: Path, images: ImageSet, data: str) -> dict[str, Result | Enlargement]:
+        """Measure the best checkpoint of the finished ``run`` on test images, and leave the files there.
+
+        Results by what their averages are called in logs: here those of a codec at its settings, and none of
+        a network that is no codec.
+        """
+        if not self.is_codec:
+            return {}
+        best = load_codec(run)
+        results = evaluate_settings(best, images, run, data, some_pictures(len(images)))
+        names = ["test"] if len(results) == 1 else [f"test/{place}" for place in best.measured]
+        return dict(zip(names, results, strict=True))
 
     def check_data(self, data: ImageData) -> None:
         """Refuse data that this training cannot use, or that cannot be read; a `UserError` says why."""
@@ -70,10 +91,28 @@ class Training(LightningModule, ABC):
         """Batches whose gradients are added up for a step."""
         return self.trainer.accumulate_grad_batches
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
-        """Ask for a last validation after the last step."""
+    def on_train_start(self) -> None:
+        """Start the clock of images/s."""
+        self._clock, self._images = time.perf_counter(), 0
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
+        """Log speed and learning rate; ask for a last validation after the last step."""
         if self.global_step >= self.trainer.max_steps:
             self.trainer.should_stop = True
+        self._images += len(batch.patches) * self.trainer.world_size
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            now = time.perf_counter()
+            self.log("train/images_per_s", self._images / (now - self._clock))
+            self._clock, self._images = now, 0
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_validation_start(self) -> None:
+        """Stop the clock of images/s."""
+        self._clock -= time.perf_counter()
+
+    def on_validation_end(self) -> None:
+        """Start it again."""
+        self._clock += time.perf_counter()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the objective, and the coding tables of the weights being saved (with EMA, the averages)."""
@@ -161,6 +200,12 @@ class SeveralOptimizers(Training):
             progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
             progress.increment_ready()
             progress.increment_completed()
+
+
+def falling(steps: int, lr: float, final_lr: float, final_share: float) -> Callable[[int], float]:
+    """The factor of ``lr`` at each step, for LambdaLR: it is ``final_lr`` for the last share of the steps."""
+    falls_at = round(steps * (1 - final_share))
+    return lambda step: 1.0 if step < falls_at else final_lr / lr
 
 
 def check_number(name: str, value: object, *, may_be_zero: bool = False) -> float:

@@ -1,7 +1,6 @@
 """A training that makes one mean over images smaller, with one optimizer."""
 
 import math
-import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from lic.data import to_float, to_uint8
 from lic.data.loading import Batch
 from lic.entropy import own_noise
 from lic.metrics.quality import psnr
-from lic.models import CompressionModel, Forward
+from lic.models import Forward, Network
 from lic.training.base import Training, check_number
 
 
@@ -36,11 +35,11 @@ class OneLoss(Training):
         UserError: an impossible norm.
     """
 
-    net: CompressionModel
+    net: Network
 
     def __init__(
         self,
-        net: CompressionModel,
+        net: Network,
         config: dict[str, Any],
         *,
         seed: int,
@@ -53,7 +52,6 @@ class OneLoss(Training):
         self.validation_means = nn.ModuleDict(
             {name: MeanMetric(nan_strategy="disable") for name in (*validated, "psnr")}
         )
-        self._clock, self._images = 0.0, 0
 
     @abstractmethod
     def costs(self, out: Any, x: Tensor) -> dict[str, Tensor]:
@@ -103,20 +101,6 @@ class OneLoss(Training):
         net = optimizer.param_groups[0]["params"]
         self.guard(nn.utils.clip_grad_norm_(net, self.clip_norm or math.inf), "gradient")
 
-    def on_train_start(self) -> None:
-        """Start the clock of images/s."""
-        self._clock, self._images = time.perf_counter(), 0
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
-        """Log speed and learning rate."""
-        super().on_train_batch_end(outputs, batch, batch_index)
-        self._images += len(batch.patches) * self.trainer.world_size
-        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            now = time.perf_counter()
-            self.log("train/images_per_s", self._images / (now - self._clock))
-            self._clock, self._images = now, 0
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-
     def validation_step(self, batch: Tensor, batch_index: int) -> None:
         """Estimate one whole image's costs; the rate counts its original pixels."""
         x = to_float(batch)
@@ -127,14 +111,6 @@ class OneLoss(Training):
         for name, metric in self.validation_means.items():
             metric.update(costs[name])  # type: ignore[operator]
             self.log(f"val/{name}", metric, on_epoch=True, prog_bar=name in ("bpp", "psnr"))  # type: ignore[arg-type]
-
-    def on_validation_start(self) -> None:
-        """Stop the clock of images/s."""
-        self._clock -= time.perf_counter()
-
-    def on_validation_end(self) -> None:
-        """Start it again."""
-        self._clock += time.perf_counter()
 
     def _reconstruct(self, x: Tensor) -> Forward:
         """The net's pass over images or patches of any size."""

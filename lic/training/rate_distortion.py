@@ -14,7 +14,7 @@ from lic.losses import DISTORTIONS, check_distortion, check_lambda, lambda_warni
 from lic.metrics.quality import MS_SSIM_MIN_SIDE
 from lic.models import CompressionModel, Forward, Network
 from lic.store.objective import Objective
-from lic.training.base import check_number, check_share
+from lic.training.base import check_number, check_share, falling
 from lic.training.one_loss import OneLoss
 
 _log = logging.getLogger(__name__)
@@ -96,8 +96,8 @@ class RateDistortion(OneLoss):
             {"params": [p for name, p in named if not is_quantile(name)], "lr": self.lr},
             {"params": [p for name, p in named if is_quantile(name)], "lr": self.aux_lr},
         ]
-        drop_at = round(self.trainer.max_steps * (1 - self.final_share))
-        factors = [lambda step: 1.0 if step < drop_at else self.final_lr / self.lr, lambda step: 1.0]
+        fall = falling(self.trainer.max_steps, self.lr, self.final_lr, self.final_share)
+        factors = [fall, lambda step: 1.0]
         optimizer = torch.optim.Adam(groups)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

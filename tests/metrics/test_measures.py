@@ -125,7 +125,7 @@ def test_a_toy_measure_is_in_the_wandb_run(run: Path, monkeypatch: pytest.Monkey
             assert exit_code == 0
 
     monkeypatch.setattr(sweep_run, "start_run", lambda *args, **options: Run())
-    sweep_run.log_sweep(run, collect([run]), "project")
+    sweep_run.log_sweep(run, collect([run]), [], "project")
     assert {"rd/largest_error", "rd/largest_error_figure"} <= set(Run.logged)
     columns = Run.logged["rd/table"].columns
     assert {"largest_error", "errors_db", "ssim", "psnr_pooled"} <= set(columns) and "lambda" not in columns

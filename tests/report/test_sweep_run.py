@@ -60,7 +60,7 @@ def inspect(folder: Path, *options: str) -> list[dict[str, object]]:
 
 
 def test_a_sweep_becomes_one_run(sweep: Path) -> None:
-    sweep_run.log_sweep(sweep, collect([sweep]), "proj")
+    sweep_run.log_sweep(sweep, collect([sweep]), [], "proj")
     (summary,) = inspect(sweep, "--summary")
     assert (summary["state"], summary["exit_code"], summary["project"]) == ("finished", 0, "proj")
     logged = summary["summary"]
@@ -89,7 +89,7 @@ def test_the_run_is_finished_when_something_fails(sweep: Path, monkeypatch: pyte
 
     monkeypatch.setattr(sweep_run, "_table", fail)
     with pytest.raises(RuntimeError, match="disk full"):
-        sweep_run.log_sweep(sweep, collect([sweep]), "proj")
+        sweep_run.log_sweep(sweep, collect([sweep]), [], "proj")
     (summary,) = inspect(sweep, "--summary")
     assert summary["exit_code"] == 1
     import wandb

@@ -26,9 +26,11 @@ from lic.entropy import bits, update_tables
 from lic.entropy.pixels import CODERS
 from lic.models import CompactImage, CompressionModel, ResidualGN, TransformCoding, build_model
 from lic.models.residual import STEPS
+from lic.models.srgan import SRResNet, enlarge
 from lic.store.description import Description
-from lic.store.load import load_codec
+from lic.store.load import load_codec, load_network
 from lic.store.model_file import describe_model_file, write_model
+from lic.store.objective import Objective
 
 from ..objectives import rd
 
@@ -107,6 +109,14 @@ def test_an_old_model_still_says_what_it_is(name: str) -> None:
     assert load_codec(GOLDEN / f"{name}.lic-model").info.objective["lambda"] == 0.01
 
 
+def test_an_old_generator_enlarges_as_it_did() -> None:
+    net, info = load_network(GOLDEN / "srgan-1.lic-model")
+    assert isinstance(net, SRResNet) and (info.model, info.setting) == ("srgan", "MSE")
+    expected = read_image(GOLDEN / "srgan-1.png").astype(int)
+    assert expected.shape == (40, 100, 3)
+    assert np.abs(enlarge(net.eval(), _image()[:10, :25], 1024).astype(int) - expected).max() <= 1
+
+
 def _latents(codec: FileCodec, data: bytes) -> str:
     assert isinstance(codec, LearnedCodec)
     stream = Stream.unpack(data)
@@ -168,8 +178,24 @@ def _write(name: str) -> None:
     print(f'LATENTS["{name}"] = "{_latents(codec, encoded.data)}"')
 
 
+def _write_generator() -> None:
+    """One whose trunk does something, as a trained one's does."""
+    options: dict[str, Any] = {"name": "srgan", "width": 4, "blocks": 1}
+    torch.manual_seed(0)
+    net = build_model(**options)
+    assert isinstance(net, SRResNet)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter)).mul_(256).round_().div_(256)
+    description = Description(options, Objective({"distortion": "mse"}, "MSE"))
+    write_model(GOLDEN / "srgan-1.lic-model", net, description, {"steps": 0})
+    write_png(GOLDEN / "srgan-1.png", enlarge(net.eval(), _image()[:10, :25], 1024))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    if not (GOLDEN / "srgan-1.lic-model").exists():
+        _write_generator()
     for missing in MODELS:
         if not (GOLDEN / f"{missing}.lic-model").exists():
             _write(missing)
