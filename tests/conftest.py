@@ -45,7 +45,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "slowdic": {"name": "slowdic", "bottleneck": 12},
     "resnet3x3_4-plain": {"name": "resnet3x3_4", "shortcut": False, "bottleneck": 8},
 }
-OTHERS = {"residual_gn", "comcnn_reccnn", "icm_irm", "srgan"}  # of other kinds, tested in files of their own
+OTHERS = {"residual_gn", "comcnn_reccnn", "icm_irm", "srgan"}  # tested in files of their own
 assert {variant["name"] for variant in VARIANTS.values()} | OTHERS == set(MODELS), "test every family"
 
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.sync_api import Browser, Dialog, Page, Request, ViewportSize, sy
 
 from lic.report.page import write_report
 
+from ..made_enlargements import network, save_enlargement
 from ..made_runs import MakeRun, compact, learned
 from .conftest import EVIL
 
@@ -312,3 +314,24 @@ def test_paper_shows_all(long_names: Path, visit: Callable[..., Page], width: in
     assert left and right and left["x"] + left["width"] <= right["x"] and left["y"] == right["y"]
     ink = page.evaluate("getComputedStyle(document.body).color").removeprefix("rgb(").rstrip(")").split(", ")
     assert sum(map(int, ink)) < 200, "black on white, whatever the screen's colours"
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_networks_that_enlarge(tmp_path: Path, visit: Callable[..., Page], width: int) -> None:
+    """Alone on a page: tables, and pictures beside each other; hostile names are text."""
+    tag, script, template = EVIL
+    save_enlargement(tmp_path / "one", replace(network(tag), setting=script), data=template)
+    save_enlargement(tmp_path / "two", network("x" * 300), data=template)
+    write_report([tmp_path], tmp_path / "report.html", tag)
+    page = visit(tmp_path / "report.html", width)
+    assert page.evaluate(OVERFLOWS) == [] and not page.locator(".chart").count()
+    first = page.locator(".points tbody td").first
+    assert first.text_content() == "Bicubic interpolation"
+    assert page.locator("td", has_text=tag).count() == 1 and template[:15] in page.inner_text("h1")
+    page.locator("summary").first.click()
+    assert page.locator("details[open] td", has_text="boat").is_visible()
+    page.select_option("#right", label=f"{tag}, {script}")
+    assert page.inner_text("#right-caption") == "PSNR 26.00 dB · SSIM 0.8000 · MS-SSIM 0.9000"
+    page.wait_for_function("() => document.getElementById('right-image').naturalWidth === 40")
+    page.emulate_media(media="print")
+    assert page.evaluate(OVERFLOWS) == []
