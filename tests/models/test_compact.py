@@ -50,14 +50,18 @@ def make(seed: int = 0, **options: Any) -> CompactImage:
     net = build_model(**{"width": 4} | options)
     assert isinstance(net, CompactImage)
     for module in net.modules():
+        if isinstance(module, SRResNet):  # which begins as interpolation and passes nothing negative on
+            for layer in module.modules():
+                if isinstance(layer, nn.Conv2d | nn.BatchNorm2d):
+                    layer.reset_parameters()
+            with torch.no_grad():
+                module.last.weight.mul_(4)
+                module.get_parameter("last.bias").fill_(0.5)
+    for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None and module.running_var is not None
             module.running_mean.uniform_(-0.2, 0.2)
             module.running_var.uniform_(0.5, 1.5)
-        if isinstance(module, SRResNet):  # one that has learned nothing draws next to nothing
-            with torch.no_grad():
-                module.last.weight.mul_(4)
-                module.get_parameter("last.bias").fill_(0.5)
     return net.eval()
 
 
