@@ -90,7 +90,7 @@ def _image(size: tuple[int, int]) -> Any:
 
 def _ours(tile: str, step: str, folder: Path, size: tuple[int, int], name: str, *options: str) -> Any:
     from lic.codecs.base import CodecInfo
-    from lic.codecs.learned import codec_of
+    from lic.codecs.networks import codec_of
     from lic.entropy import update_tables
     from lic.models import build_model
 

@@ -35,7 +35,7 @@ def main(cfg: DictConfig) -> float:
 
     from lic.codecs.base import each_setting
     from lic.codecs.classical import classical_codec
-    from lic.codecs.learned import codec_of
+    from lic.codecs.networks import codec_of
     from lic.data.module import checked_data
     from lic.errors import UserError
     from lic.evaluation.evaluate import evaluate_classical, evaluate_settings, some_pictures

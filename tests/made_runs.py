@@ -50,16 +50,16 @@ def jpeg(quality: int) -> CodecInfo:
 
 
 def compact(inner: str, stride: int = 2, **choices: Any) -> CodecInfo:
-    """ICM and IRM around an inner coder."""
-    setting = next((f"quality {value}" for value in choices.values()), f"stride {stride}")
+    """ICM and IRM around an inner coder, as `lic.codecs.compact.CompactCodec` calls them."""
+    lossy, at = "quality" in choices, f"stride {stride}"
     return CodecInfo(
-        f"icm_irm (mse), {inner}",
-        setting,
+        f"icm_irm (mse), {at}, {inner.upper()}" if lossy else f"icm_irm (mse), {inner}",
+        f"quality {choices['quality']}" if lossy else at,
         learned=True,
         model="icm_irm",
         options={"stride": stride},
         choices={"inner": inner, **choices},
-        moving=["quality" if choices else "stride"],
+        moving=["quality" if lossy else "stride"],
     )
 
 

@@ -5,7 +5,6 @@ from typing import Any, Protocol
 
 import torch
 
-from lic.codecs.compact import CompactCodec  # noqa: F401 - it registers itself with codec_of
 from lic.entropy import update_tables
 from lic.models import CompressionModel, ResidualGN, build_model
 from lic.store.description import Description

@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from checks.fuzz.forging import EXTREMES, mutate, net_and_description
 from lic.bitstream import Stream
 from lic.codecs import learned
-from lic.codecs.learned import codec_of
+from lic.codecs.networks import codec_of
 from lic.entropy import tables
 from lic.errors import UserError
 from lic.store.checkpoint import net_of, read_checkpoint

@@ -12,7 +12,8 @@ from checks.fuzz.forging import EXTREMES, mutate, net_and_description
 from lic.bitstream import MAX_PIXELS, Stream, checksum
 from lic.bitstream.container import FIELDS, MAGIC, VERSION
 from lic.bitstream.fields import Choice, Field, Varint
-from lic.codecs.learned import LearnedCodec, codec_of
+from lic.codecs.learned import LearnedCodec
+from lic.codecs.networks import codec_of
 from lic.errors import UserError
 from lic.layers import padded_size
 from lic.models import TransformCoding

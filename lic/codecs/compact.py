@@ -9,7 +9,7 @@ from lic.bitstream import Stream, StreamError
 from lic.codecs.base import CodecInfo, FileCodec
 from lic.codecs.classical import PillowCodec
 from lic.codecs.formats import FORMATS
-from lic.codecs.learned import LearnedCodec, codec_of
+from lic.codecs.learned import LearnedCodec
 from lic.data.images import Pixels
 from lic.entropy.pixels import CODERS
 from lic.errors import UserError
@@ -25,7 +25,7 @@ METHODS = (
     *("png", "bmp", "jpeg", "jpeg_444", "jpeg2000", "webp", "avif"),
 )
 """The inner coders by the numbers that streams have as their method: of `lic.entropy.pixels`, then files."""
-MEASURED = ("huffman", "huffman-left", "range", "jpeg-50", "jpeg-80", "jpeg-95")
+MEASURED = ("huffman", "jpeg-50", "jpeg-80", "jpeg-95")
 """The settings of an evaluation that is told no others. Each takes every image through the network again."""
 
 
@@ -121,6 +121,3 @@ def _value(codec: FileCodec) -> Any:
     """Of a codec of files, what its scale is set to; None if it has none."""
     moving = codec.info.moving
     return codec.info.options[moving[0]] if moving else None
-
-
-codec_of.register(CompactImage)(CompactCodec)

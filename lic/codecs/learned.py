@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import replace
-from functools import cached_property, singledispatch
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ class LearnedCodec(FileCodec):
     of them. It is computed in integers.
 
     A codec whose files hold those of another codec derives from this one, overrides `code` and `restore`,
-    and perhaps `FileCodec.settings`; `codec_of` is told of it.
+    and perhaps `FileCodec.settings`; `lic.codecs.networks.codec_of` is told of it.
 
     Args:
         net: the network; it is put in evaluation mode.
@@ -127,20 +127,6 @@ class LearnedCodec(FileCodec):
             raise StreamError("The stream has colours that its model does not code: the file is forged.")
         self.net.check(stream)
         return as_stored(self.restore(stream), stream.channels)
-
-
-@singledispatch
-def codec_of(net: Network, info: CodecInfo, *, tile: int = TILE, max_pixels: int = MAX_PIXELS) -> FileCodec:
-    """The codec of a network's files; ``codec_of.register(Model)(Codec)`` gives some another `FileCodec`.
-
-    Raises:
-        UserError: the network is no codec.
-    """
-    use = f": {net.use}" if net.use else "; give the run or file of a codec"
-    raise UserError(f"A model={info.model} codes no images to files{use}.")
-
-
-codec_of.register(CompressionModel)(LearnedCodec)
 
 
 def fingerprint(net: Network) -> bytes:

@@ -123,14 +123,14 @@ class Enlargement:
 
 
 @dataclass(frozen=True)
-class Enlarged:
+class EnlargementPoint:
     """A result and the run folder that holds it."""
 
     run: Path
     result: Enlargement
 
 
-def collect_all(folders: Sequence[Path]) -> tuple[list[Point], list[Enlarged]]:
+def collect_all(folders: Sequence[Path]) -> tuple[list[Point], list[EnlargementPoint]]:
     """The results of codecs, see `collect`, and of networks that enlarge, in or below the folders.
 
     Raises:
@@ -140,9 +140,11 @@ def collect_all(folders: Sequence[Path]) -> tuple[list[Point], list[Enlarged]]:
     return collect(folders, required=not enlarged), enlarged
 
 
-def _collect(folders: Sequence[Path]) -> list[Enlarged]:
+def _collect(folders: Sequence[Path]) -> list[EnlargementPoint]:
     """Each once, sets of images together."""
-    found = [Enlarged(f.parent, Enlargement.load(f)) for f in find_files(folders, SUPER_RESOLUTION_FILE)]
+    found = [
+        EnlargementPoint(f.parent, Enlargement.load(f)) for f in find_files(folders, SUPER_RESOLUTION_FILE)
+    ]
     kept = [one for one in found if one.result.rows]
     return sorted(kept, key=lambda one: (one.result.data, one.result.images, one.result.network.curve))
 

@@ -12,7 +12,7 @@ from lic.models.base import check_layer_width
 from lic.models.srgan import SRResNet
 
 
-class SuperResolution(nn.Module):
+class GeneratorUpsampler(nn.Module):
     """SRGAN's generator, four times, then interpolation to ``factor`` times: [N, C, h, w] -> [N, C, H, W].
 
     All weights are the generator's: what a training of it leaves fits there. It takes images of three
@@ -39,7 +39,7 @@ class SuperResolution(nn.Module):
             return large if large.shape[2:] == size else bicubic(large, size)
 
 
-IMAGE_UPSAMPLERS: dict[str, Callable[..., nn.Module]] = {"bicubic": Bicubic, "srgan": SuperResolution}
+IMAGE_UPSAMPLERS: dict[str, Callable[..., nn.Module]] = {"bicubic": Bicubic, "srgan": GeneratorUpsampler}
 
 
 def image_upsampler(
@@ -62,7 +62,7 @@ def image_upsampler(
     for key, value in options.items():
         check_layer_width(f"model.{key}", value)
     kind = chosen(IMAGE_UPSAMPLERS, name)
-    if options and kind is not SuperResolution:
+    if options and kind is not GeneratorUpsampler:
         raise UserError(
             f"model.{next(iter(options))} is of upsample=srgan; leave it out with upsample={name}."
         )

@@ -95,13 +95,11 @@ def _format(point: Point) -> str:
 
 
 def _label(points: Sequence[Point]) -> str:
-    """What people call the network, without its inner coder."""
-    codecs = [point.result.codec for point in points]
-    lossless = [codec for codec in codecs if not _SCALES & codec.choices.keys()]
-    if not lossless:
-        return codecs[0].model
-    codec = lossless[0]
-    return f"{codec.curve.removesuffix(', ' + str(codec.choices['inner']))}, {codec.setting}"
+    """What people call the network: `CompactCodec` adds the inner coder to that, as the last part."""
+    codec = points[0].result.codec
+    lossy = _SCALES & codec.choices.keys()  # then its setting is that of the format, and the stride before it
+    network = codec.curve.rpartition(", ")[0]
+    return network if lossy else f"{network}, {codec.setting}"
 
 
 def _pictures(point: Point, pixels: int) -> Iterator[tuple[Pixels, Pixels]]:

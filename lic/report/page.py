@@ -30,7 +30,7 @@ from lic.evaluation.points import (
     symbol_columns,
     thousands,
 )
-from lic.evaluation.super_resolution import Enlarged, collect_all
+from lic.evaluation.super_resolution import EnlargementPoint, collect_all
 from lic.metrics.measures import Measure, all_measures, averages, axes
 from lic.papers import Paper, paper_of
 from lic.report import super_resolution
@@ -128,7 +128,7 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
     write_text(output, page)
 
 
-def _title(all_curves: Sequence[Curve], enlarged: Sequence[Enlarged]) -> str:
+def _title(all_curves: Sequence[Curve], enlarged: Sequence[EnlargementPoint]) -> str:
     """The title: what is compared, on which images, in how many points."""
     models = [c.points[0].result.codec.model if c.learned else c.name for c in all_curves]
     models += [one.result.network.model for one in enlarged]
@@ -150,7 +150,7 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _data(points: Sequence[Point | Enlarged]) -> list[str]:
+def _data(points: Sequence[Point | EnlargementPoint]) -> list[str]:
     images: dict[str, int] = {}
     for point in points:
         images[point.result.data] = max(images.get(point.result.data, 0), len(point.result.rows))

@@ -10,7 +10,7 @@ from lic.data import ImageSet
 from lic.evaluation.evaluate import CLASSICAL, evaluate_classical
 from lic.evaluation.points import Point, table, write_rd_csv
 from lic.evaluation.result import RESULT_FILE, Result
-from lic.evaluation.super_resolution import Enlarged, collect_all
+from lic.evaluation.super_resolution import EnlargementPoint, collect_all
 from lic.locking import LOCK_FILE, in_turn
 from lic.report.page import write_report
 from lic.report.super_resolution import enlarged_table
@@ -47,7 +47,7 @@ def summarize(folder: Path, wandb_project: str | None = None) -> Path:
     return report
 
 
-def print_results(points: Sequence[Point], enlarged: Sequence[Enlarged]) -> None:
+def print_results(points: Sequence[Point], enlarged: Sequence[EnlargementPoint]) -> None:
     """The averages of codecs and of networks that enlarge images, as far as there are some."""
     console = Console()
     if points:

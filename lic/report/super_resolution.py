@@ -10,7 +10,7 @@ from rich.table import Table
 from lic.console import plain_table
 from lic.evaluation.points import headings, number, relative, thousands
 from lic.evaluation.result import ORIGINALS, RECONSTRUCTIONS, kept_picture
-from lic.evaluation.super_resolution import BICUBIC, SUPER_RESOLUTION_FILE, Enlarged, Row
+from lic.evaluation.super_resolution import BICUBIC, SUPER_RESOLUTION_FILE, EnlargementPoint, Row
 from lic.metrics.measures import Measure, all_measures, averages
 from lic.report.crops import Crop
 from lic.report.gallery import MAX_IMAGES, Picture, Scene, cost, original_picture, webp
@@ -38,7 +38,7 @@ class Details:
     rows: list[list[str]]
 
 
-def sections(found: Sequence[Enlarged], start: Path) -> list[Section]:
+def sections(found: Sequence[EnlargementPoint], start: Path) -> list[Section]:
     """The tables of a page, whose links start from the folder ``start``."""
     return [
         Section(
@@ -68,7 +68,7 @@ def image_headings() -> list[str]:
     return ["Image", "Pixels", *(f"{name}\n{kind}" for name in names for kind in ("bicubic", "network"))]
 
 
-def enlarged_table(found: Sequence[Enlarged]) -> Table:
+def enlarged_table(found: Sequence[EnlargementPoint]) -> Table:
     """The averages as a small table for the console, a section for each set of images."""
     shown = averages(measure for measure in all_measures().values() if measure.table)
     view = plain_table("Super-resolution, four times, means over images")
@@ -84,7 +84,7 @@ def enlarged_table(found: Sequence[Enlarged]) -> Table:
     return view
 
 
-def scenes(found: Sequence[Enlarged], budget: int) -> list[Scene]:
+def scenes(found: Sequence[EnlargementPoint], budget: int) -> list[Scene]:
     """A few images of every set that fit the budget: the original, interpolation, what each network made.
 
     Raises:
@@ -105,28 +105,28 @@ def scenes(found: Sequence[Enlarged], budget: int) -> list[Scene]:
     return made
 
 
-def label(one: Enlarged) -> str:
+def label(one: EnlargementPoint) -> str:
     """What a report calls a network."""
     network = one.result.network
     return f"{network.curve}, {network.setting}"
 
 
-def _sets(found: Sequence[Enlarged]) -> list[list[Enlarged]]:
+def _sets(found: Sequence[EnlargementPoint]) -> list[list[EnlargementPoint]]:
     """Those that were measured on the same images together."""
     return [list(group) for _, group in groupby(found, lambda one: (one.result.data, one.result.images))]
 
 
-def _called(one: Enlarged) -> str:
+def _called(one: EnlargementPoint) -> str:
     count = len(one.result.rows)
     return f"{one.result.data}, {count} image{'s'[: count > 1]}"
 
 
-def _lines(group: Sequence[Enlarged]) -> list[tuple[str, Enlarged, str]]:
+def _lines(group: Sequence[EnlargementPoint]) -> list[tuple[str, EnlargementPoint, str]]:
     """Interpolation and each network: its name, who measured it, and how the names of its averages end."""
     return [(_INTERPOLATION, group[0], f"_{BICUBIC}"), *((label(one), one, "") for one in group)]
 
 
-def _cost(one: Enlarged, start: Path) -> list[str]:
+def _cost(one: EnlargementPoint, start: Path) -> list[str]:
     network = one.result.network
     return [
         thousands(network.parameters),
@@ -145,15 +145,15 @@ def _image(row: Row) -> list[str]:
     return [row.file, f"{row.width} × {row.height}", *pairs]
 
 
-def _kept(one: Enlarged, row: Row, kind: str) -> Path | None:
+def _kept(one: EnlargementPoint, row: Row, kind: str) -> Path | None:
     return kept_picture(one.run, kind, row.file)
 
 
-def _pictures(group: Sequence[Enlarged], row: Row, crop: Crop) -> Iterator[Picture]:
+def _pictures(group: Sequence[EnlargementPoint], row: Row, crop: Crop) -> Iterator[Picture]:
     """The original, interpolation, and what each network made of the same image."""
     size = (row.width, row.height)
 
-    def shown(one: Enlarged, kind: str) -> bytes | None:
+    def shown(one: EnlargementPoint, kind: str) -> bytes | None:
         file = _kept(one, row, kind)
         return webp(file, size, crop, SUPER_RESOLUTION_FILE) if file else None
 

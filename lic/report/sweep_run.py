@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from lic.evaluation.points import Curve, Point, curves, own_columns, symbol_columns
-from lic.evaluation.super_resolution import BICUBIC, Enlarged
+from lic.evaluation.super_resolution import BICUBIC, EnlargementPoint
 from lic.metrics.measures import Measure, averages, axes
 from lic.report.figures import rd_figure
 from lic.report.gallery import BUDGET, Scene, gallery
@@ -19,7 +19,9 @@ from lic.tracking import start_run
 MAX_IMAGES = 2
 
 
-def log_sweep(folder: Path, points: Sequence[Point], enlarged: Sequence[Enlarged], project: str) -> None:
+def log_sweep(
+    folder: Path, points: Sequence[Point], enlarged: Sequence[EnlargementPoint], project: str
+) -> None:
     """Record a whole sweep as one W&B run beside those of its jobs.
 
     The run (job type "rd-summary", its group the name of the sweep's folder, as for the jobs) holds the
@@ -80,7 +82,7 @@ def _table(all_curves: Sequence[Curve]) -> Any:
     return table
 
 
-def _enlarged_table(enlarged: Sequence[Enlarged]) -> Any:
+def _enlarged_table(enlarged: Sequence[EnlargementPoint]) -> Any:
     import wandb
 
     names = [*averages(), *(f"{name}_{BICUBIC}" for name in averages())]

@@ -5,8 +5,7 @@ import os
 from lic.bitstream import MAX_PIXELS
 from lic.codecs import TILE
 from lic.codecs.base import CodecInfo, FileCodec
-from lic.codecs.compact import CompactCodec  # noqa: F401 - it registers itself with codec_of
-from lic.codecs.learned import codec_of
+from lic.codecs.networks import codec_of
 from lic.models import Network
 from lic.store.model_file import open_model
 

@@ -11,7 +11,7 @@ from lic.codecs.learned import fingerprint
 from lic.errors import UserError
 from lic.layers.upsample import chosen
 from lic.models import ICMIRM, Network, SRResNet, build_model, full_options
-from lic.models.image_upsampling import IMAGE_UPSAMPLERS, SuperResolution
+from lic.models.image_upsampling import IMAGE_UPSAMPLERS, GeneratorUpsampler
 from lic.store import MODEL_SUFFIX
 from lic.store.description import Description
 from lic.store.model_file import open_model, write_model
@@ -103,7 +103,7 @@ def _exchanged(
         own.load_state_dict(theirs.state_dict())
     variant = {k: v for k, v in description.variant.items() if k.lstrip("+").partition(".")[0] != "upsample"}
     if generator:
-        assert isinstance(other.up, SuperResolution)
+        assert isinstance(other.up, GeneratorUpsampler)
         other.up.generator.load_state_dict(generator.state_dict())
         variant["upsample.weights"] = fingerprint(generator).hex()  # one curve for each generator
     training = {k: v for k, v in model.training().items() if not k.startswith(_WITH_ITS_OWN)}

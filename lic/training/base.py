@@ -154,7 +154,7 @@ class SeveralOptimizers(Training):
         super().__init__(net, config)
         self.automatic_optimization = False
         self.accumulate = 1
-        self._counted = -1
+        self._counted = (-1, -1)
 
     @property
     def batches_per_step(self) -> int:
@@ -195,8 +195,8 @@ class SeveralOptimizers(Training):
 
     def _count(self, batch_index: int) -> None:
         """Count the step of a batch, once: Lightning counts those of its own wrappers, for each of them."""
-        if batch_index != self._counted:
-            self._counted = batch_index
+        if (batch := (self.current_epoch, batch_index)) != self._counted:
+            self._counted = batch
             progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
             progress.increment_ready()
             progress.increment_completed()

@@ -121,6 +121,14 @@ class Compact(OneLoss):
             each["entropy"] = cost.new_tensor([one.entropy for one in symbols])
         return {"cost": cost, **each}
 
+    def setup(self, stage: str) -> None:
+        """Refuse turns of less than a step, in which a network would never learn."""
+        if stage == "fit" and 2 * self.turns > self.trainer.max_steps:
+            raise UserError(
+                f"turns={self.turns} are {2 * self.turns} for both networks, and there are only "
+                f"{self.trainer.max_steps} steps; give fewer turns, or a larger trainer.max_steps."
+            )
+
     @property
     def resting(self) -> tuple[nn.Module, ...]:
         """What is before the codec or behind it, when that has no turn."""

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from lic.data import ImageSet, to_float, to_uint8
@@ -56,8 +55,7 @@ class Enlarging(Training):
         """Enlarge one whole image, uint8 [1, 3, H, W], from its small one."""
         image = whole_blocks(batch)
         x = to_float(image)
-        with torch.autocast(x.device.type, enabled=False):
-            by_bicubic = Bicubic(3, FACTOR)(shrunk(x))
+        by_bicubic = Bicubic(3, FACTOR)(shrunk(x))
         x_hat = self.enlarged(x)
         self.log("val/mse", (x_hat - x).square().mean(), batch_size=1)
         self.log("val/psnr", psnr(to_uint8(x_hat), image), prog_bar=True, batch_size=1)

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lic.errors import UserError
 from lic.models.base import check_flag
-from lic.models.image_upsampling import SuperResolution
+from lic.models.image_upsampling import GeneratorUpsampler
 from lic.store.model_file import open_model
 from lic.store.rebuild import shapes
 from lic.store.upsampling import NO_WEIGHTS, generator_options, open_generator
@@ -28,7 +28,7 @@ def start_as_configured(net: nn.Module, cfg: DictConfig, *, load: bool) -> None:
     Raises:
         UserError: see `start_from`; or a generator inside has no run to start from.
     """
-    if isinstance(up := getattr(net, "up", None), SuperResolution):
+    if isinstance(up := getattr(net, "up", None), GeneratorUpsampler):
         run, freeze = (OmegaConf.select(cfg, f"upsample.{key}") for key in ("weights", "freeze"))
         if run is None:
             raise UserError(NO_WEIGHTS)

@@ -13,7 +13,7 @@ from lic.codecs.base import CodecInfo
 from lic.codecs.classical import PillowCodec
 from lic.codecs.compact import MEASURED, METHODS, CompactCodec
 from lic.codecs.formats import FORMATS
-from lic.codecs.learned import codec_of
+from lic.codecs.networks import codec_of
 from lic.data import Pixels
 from lic.data.images import to_batch, to_float, to_uint8
 from lic.entropy.pixels import CODERS

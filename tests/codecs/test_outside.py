@@ -13,7 +13,8 @@ import lic
 from lic.bitstream import Stream, StreamError, describe
 from lic.codecs.base import CodecInfo, FileCodec
 from lic.codecs.classical import PillowCodec
-from lic.codecs.learned import LearnedCodec, codec_of
+from lic.codecs.learned import LearnedCodec
+from lic.codecs.networks import codec_of
 from lic.data import ImageFolder, write_png
 from lic.entropy import load_tables, tables, update_tables
 from lic.errors import UserError

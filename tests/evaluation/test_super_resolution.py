@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
+from torch import nn
 
 from lic.data import ImageFolder, read_image, to_batch, to_float, write_png
 from lic.data.images import to_image
@@ -30,8 +31,15 @@ from ..made_enlargements import KINDS, network, save_enlargement
 
 @pytest.fixture
 def net() -> Network:
+    """Whose batch normalizations have something to say; one that has learned nothing is interpolation."""
     torch.manual_seed(0)
-    return build_model("srgan", width=4, blocks=1)
+    made = build_model("srgan", width=4, blocks=1)
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.constant_(module.weight, 0.1)
+            assert module.running_var is not None
+            module.running_var.uniform_(0.5, 1.5)
+    return made
 
 
 @pytest.fixture

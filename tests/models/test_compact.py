@@ -125,6 +125,40 @@ def test_the_layers_are_the_papers() -> None:
         assert tuple(m.stride[0] for m in net.com if isinstance(m, nn.Conv2d)) == strides
 
 
+@pytest.mark.parametrize("separable", [True, False])
+@pytest.mark.parametrize("skips", [True, False])
+@torch.no_grad()
+def test_irm_is_what_the_table_says(skips: bool, separable: bool) -> None:
+    """Once more, in functions: 5 x (convolution, ReLU, BN) in three blocks, then ReLU(block + its input)."""
+    net = make(name="icm_irm", skips=skips, separable=separable)
+    weights = net.rec.state_dict()
+
+    def convolved(layer: str, x: torch.Tensor, groups: int = 1) -> torch.Tensor:
+        kernel = weights[f"{layer}.weight"]
+        padding = kernel.shape[-1] // 2
+        return F.conv2d(x, kernel, weights[f"{layer}.bias"], padding=padding, groups=groups)
+
+    def normalized(layer: str, x: torch.Tensor) -> torch.Tensor:
+        names = ("running_mean", "running_var", "weight", "bias")
+        return F.batch_norm(x, *(weights[f"{layer}.{name}"] for name in names))
+
+    x = torch.rand(1, 3, 9, 11)
+    y = convolved("0", x).relu()
+    for block in (2, 3, 4):
+        inside = y
+        for layer in range(0, 15, 3):
+            name = f"{block}.body.{layer}"
+            if separable and block == 2:
+                inside = convolved(f"{name}.1", convolved(f"{name}.0", inside, groups=4))
+            else:
+                inside = convolved(name, inside)
+            inside = normalized(f"{block}.body.{layer + 2}", inside.relu())
+        y = (inside + y).relu() if skips else inside
+    expected = convolved("5", y)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(net.rec(x), expected)
+
+
 def test_initial_values_are_xaviers() -> None:
     net = build_model(**ICM)
     for layer in net.modules():

@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 
 from lic.models import CompactImage, build_model
-from lic.models.image_upsampling import SuperResolution, image_upsampler
+from lic.models.image_upsampling import GeneratorUpsampler, image_upsampler
 from lic.models.tiling import margin
 
 
-def make(channels: int = 3, factor: int = 2, width: int = 4, blocks: int = 1) -> SuperResolution:
+def make(channels: int = 3, factor: int = 2, width: int = 4, blocks: int = 1) -> GeneratorUpsampler:
     torch.manual_seed(0)
     up = image_upsampler("srgan", channels, factor, width, blocks)
-    assert isinstance(up, SuperResolution)
+    assert isinstance(up, GeneratorUpsampler)
     return up.eval()
 
 
@@ -46,7 +46,7 @@ def test_gray_is_repeated_and_comes_back_as_the_mean() -> None:
 
 def test_all_of_a_generators_weights_fit_and_there_are_no_others() -> None:
     net = build_model("icm_irm", width=4, upsample="srgan")
-    assert isinstance(net, CompactImage) and isinstance(net.up, SuperResolution)
+    assert isinstance(net, CompactImage) and isinstance(net.up, GeneratorUpsampler)
     paper = build_model("srgan")
     net.up.generator.load_state_dict(paper.state_dict())
     assert sum(p.numel() for p in net.up.parameters()) == 1_549_462

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from lic.bitstream import Stream
 from lic.codecs import TILE
 from lic.codecs.base import CodecInfo
-from lic.codecs.learned import LearnedCodec, codec_of
+from lic.codecs.learned import LearnedCodec
+from lic.codecs.networks import codec_of
 from lic.errors import UserError
 from lic.layers import conv, tconv
 from lic.models import TransformCoding, build_model, tiling

@@ -36,6 +36,15 @@ def test_settings_of_one_network_are_together(make_run: MakeRun) -> None:
         assert [size.psnr for size in network.compact] == [30, 30, 28]
 
 
+def test_networks_with_lossy_files_alone_are_told_apart(make_run: MakeRun) -> None:
+    for stride in (2, 3):
+        for quality in (50, 80):
+            lossy = compact("jpeg", stride, quality=quality)
+            folder = make_run(f"all/{stride}/jpeg-{quality}", lossy, 1, 28).parent.parent
+    networks, _ = sizes_by_format(curves(collect([folder])))
+    assert {network.label for network in networks} == {"icm_irm (mse), stride 2", "icm_irm (mse), stride 3"}
+
+
 def test_the_decoded_image_is_saved_in_every_format(make_run: MakeRun) -> None:
     folder = _measured(make_run, "run")
     decoded = folder / "png" / "reconstructions"

@@ -11,7 +11,7 @@ from lic.codecs.learned import LearnedCodec
 from lic.data import DeadLeaves
 from lic.errors import UserError
 from lic.models import ICMIRM, build_model
-from lic.models.image_upsampling import SuperResolution
+from lic.models.image_upsampling import GeneratorUpsampler
 from lic.store.load import load_codec
 from lic.store.model_file import read_model
 from lic.store.upsampling import exchange_upsamplers, generator_options, open_generator
@@ -53,7 +53,7 @@ def test_the_networks_stay_and_the_generator_is_the_runs(runs: Path, name: str) 
     net, description = read_model(file)
     before, generator = load_codec(runs / name), open_generator(runs / "generator")
     assert isinstance(before, LearnedCodec) and isinstance(before.net, ICMIRM) and isinstance(net, ICMIRM)
-    assert isinstance(net.up, SuperResolution)
+    assert isinstance(net.up, GeneratorUpsampler)
     for mine, theirs in (
         (net.com, before.net.com), (net.rec, before.net.rec), (net.up.generator, generator),
     ):  # fmt: skip

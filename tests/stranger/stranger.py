@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from lic.bitstream import Stream
 from lic.codecs.base import CodecInfo, Encoded, FileCodec
 from lic.codecs.classical import PillowCodec
-from lic.codecs.learned import LearnedCodec, codec_of
+from lic.codecs.learned import LearnedCodec
+from lic.codecs.networks import codec_of
 from lic.data import Pixels, to_float
 from lic.data.images import read_image, to_batch, to_image, to_pil
 from lic.data.loading import Batch

@@ -1,10 +1,12 @@
 """Callbacks that look at a training or change it, and what it saved."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from lic.store.checkpoint import read_checkpoint
 
@@ -30,6 +32,21 @@ class Recorder(Callback):
         self, trainer: Trainer, module: LightningModule, batch: Any, batch_index: int
     ) -> None:
         self.rates.append([group["lr"] for group in trainer.optimizers[0].param_groups])
+
+
+class Norms(Callback):
+    """Keeps the norm of the gradient that each optimizer took a step by."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for optimizer in trainer.optimizers:
+            optimizer.register_step_post_hook(self._look)
+
+    def _look(self, optimizer: Optimizer, *args: Any) -> None:
+        gradients = (p.grad for group in optimizer.param_groups for p in group["params"])
+        self.seen.append(math.sqrt(sum(g.square().sum().item() for g in gradients if g is not None)))
 
 
 class At(Callback):

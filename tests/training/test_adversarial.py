@@ -20,7 +20,7 @@ from lic.store.checkpoint import read_checkpoint
 from lic.training.adversarial import Adversarial
 from lic.training.base import TrainingDivergedError
 
-from .recording import At, PowerCutError, power_cut, step_of
+from .recording import At, Norms, PowerCutError, power_cut, step_of
 
 MODEL: dict[str, Any] = {"name": "srgan", "width": 4, "blocks": 1}
 
@@ -81,6 +81,15 @@ def test_a_batch_is_a_step_of_both_networks(fit: Any, tmp_path: Path) -> None:
     assert saved["objective"]["values"] == {"content": "mse", "adversarial": 1e-3}
 
 
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_epochs_of_one_step_end_too(fit: Any, tmp_path: Path, accumulated: int) -> None:
+    training = make()
+    training.accumulate = accumulated
+    options = {"limit_train_batches": accumulated, "val_check_interval": accumulated, "max_epochs": 9}
+    trainer = train(fit, training, tmp_path, max_steps=3, **options)
+    assert trainer.global_step == 3 and trainer.current_epoch == 3
+
+
 def test_bfloat16_trains_too(fit: Any, tmp_path: Path) -> None:
     trainer = train(fit, make(), tmp_path, max_steps=2, precision="bf16-mixed")
     assert math.isfinite(trainer.callback_metrics["train/loss"])
@@ -134,20 +143,6 @@ def test_a_resumed_run_continues_to_the_same_weights(fit: Any, tmp_path: Path) -
 
 
 def test_each_gradient_is_clipped(fit: Any, tmp_path: Path) -> None:
-    class Norms(Callback):
-        """Of what each optimizer is given."""
-
-        def __init__(self) -> None:
-            self.seen: list[float] = []
-
-        def on_fit_start(self, trainer: Any, module: Any) -> None:
-            for optimizer in trainer.optimizers:
-                optimizer.register_step_pre_hook(self.look)
-
-        def look(self, optimizer: Any, *args: Any) -> None:
-            gradients = (p.grad for group in optimizer.param_groups for p in group["params"])
-            self.seen.append(math.sqrt(sum(g.square().sum().item() for g in gradients if g is not None)))
-
     norms, others = Norms(), Norms()
     train(fit, make(clip_norm=1e-3), tmp_path / "a", norms, max_steps=1, val_check_interval=1)
     assert norms.seen == pytest.approx([1e-3, 1e-3], rel=1e-2)

@@ -18,7 +18,7 @@ from lic.models import CompactImage, build_model
 from lic.store.load import load_codec
 from lic.training.compact import Compact
 
-from .recording import At, PowerCutError, Recorder, power_cut
+from .recording import At, Norms, PowerCutError, Recorder, power_cut
 
 
 @pytest.fixture
@@ -47,9 +47,11 @@ def test_a_step_trains_every_parameter(make: Any, fit: Any, tmp_path: Path, name
 
 
 def test_bfloat16_trains_too(make: Any, fit: Any, tmp_path: Path) -> None:
-    recorder = Recorder()
-    train(fit, make(), tmp_path, recorder, max_steps=2, precision="bf16-mixed")
+    recorder, codec, seen = Recorder(), make(), []
+    codec.net.register_forward_hook(lambda _, __, out: seen.append(out))
+    train(fit, codec, tmp_path, recorder, max_steps=2, precision="bf16-mixed")
     assert all(math.isfinite(logged["train/loss"]) for logged in recorder.steps)
+    assert seen and all(out.compact.dtype == torch.float32 for out in seen)  # 8 bits are no bfloat16
 
 
 @pytest.mark.parametrize(
@@ -113,13 +115,30 @@ def test_in_turns_one_network_learns_while_the_other_rests(make: Any, fit: Any, 
     assert moved == [{"rec"}] * 2 + [{"com"}] * 2 + [{"rec"}] * 2 + [{"com"}] * 2
 
 
-def test_batch_normalization_settles_before_the_codec(make: Any, fit: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("share", "moving"), [(0, 0), (0.25, 1), (0.5, 2), (1, 4)])
+def test_batch_normalization_settles_before_the_codec(
+    make: Any, fit: Any, tmp_path: Path, share: float, moving: int
+) -> None:
     """Before the codec its running statistics stay, and its weights go on learning."""
-    recorder, codec = Recorder(), make(batch_share=0.5)
+    recorder, codec = Recorder(), make(batch_share=share)
+    initial = {name: value.detach().clone() for name, value in codec.net.state_dict().items()}
     train(fit, codec, tmp_path, recorder, max_steps=4, val_check_interval=3)
-    statistics = [{k: v for k, v in w.items() if k.endswith("running_mean")} for w in recorder.weights]
-    assert _moved(*statistics[:2]) == {"com", "rec"} and _moved(*statistics[1:3]) == {"rec"}
-    assert _moved(*recorder.weights[1:3]) == {"com", "rec"}
+    steps = list(pairwise([initial, *recorder.weights]))
+    means = [[{k: v for k, v in w.items() if k.endswith("running_mean")} for w in pair] for pair in steps]
+    assert [_moved(*pair) for pair in means] == moving * [{"com", "rec"}] + (4 - moving) * [{"rec"}]
+    assert all(_moved(*pair) == {"com", "rec"} for pair in steps)
+
+
+def test_the_gradient_is_clipped(make: Any, fit: Any, tmp_path: Path) -> None:
+    clipped, free = Norms(), Norms()
+    train(fit, make(clip_norm=1e-3), tmp_path / "a", clipped, max_steps=1, val_check_interval=1)
+    train(fit, make(clip_norm=0), tmp_path / "b", free, max_steps=1, val_check_interval=1)
+    assert clipped.seen == pytest.approx([1e-3], rel=1e-2) and free.seen[0] > 2e-3
+
+
+def test_turns_of_less_than_a_step_are_refused(make: Any, fit: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="turns=3 are 6 for both networks, and there are only 5 steps"):
+        train(fit, make(turns=3), tmp_path, max_steps=5)
 
 
 def test_at_once_both_learn(make: Any, fit: Any, tmp_path: Path) -> None:
@@ -183,6 +202,7 @@ def test_a_run_codes_files(make: Any, fit: Any, tmp_path: Path) -> None:
     loaded = load_codec(tmp_path)
     image = DeadLeaves(1, 50)[0]
     assert (loaded.decode(loaded.encode(image).data) == loaded.encode(image).reconstruct()).all()
+    assert loaded.info.moving == ["stride", "lambda"] and make().objective.moving == ["stride"]
     assert loaded.info.objective == {
         "distortion": "mse", "alpha": 1.0, "i_out": "final", "turns": 1, "lambda": 0.01,
     }  # fmt: skip
