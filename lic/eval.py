@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> float:
     # Imported here: torch takes seconds, and --help, tab completion and misspelt options do without it.
     from hydra.utils import instantiate, to_absolute_path
 
-    from lic.codecs.base import each_setting
+    from lic.codecs.base import chosen, each_setting
     from lic.codecs.classical import classical_codec
     from lic.codecs.networks import codec_of
     from lic.data.module import checked_data
@@ -51,8 +51,11 @@ def main(cfg: DictConfig) -> float:
     given = (cfg.codec, cfg.ckpt, cfg.setting)
     names, paths, settings = ([one] if isinstance(one, str) else list(one or []) for one in given)
     controlled = cfg.target_bpp is not None
-    for name in [*names, *cfg.classical]:
-        classical_codec(name)  # an unknown one is found out before the work
+    of_codecs = settings if not paths else []  # beside models they are the models'
+    for name in names:
+        chosen(classical_codec(name), name, of_codecs)  # an unknown one is found out before the work
+    for name in cfg.classical:
+        classical_codec(name)
     sources = [Path(to_absolute_path(path)) for path in paths]
     networks = [load_network(source) for source in _exchanged(cfg, sources, folder)]
     if any(enlarges(net) for net, _ in networks):
@@ -74,7 +77,7 @@ def main(cfg: DictConfig) -> float:
     else:
         results = list(evaluate_models(codecs, images, folder, data, pictures))
     for name in names:
-        results += evaluate_classical(name, images, folder, data)
+        results += evaluate_classical(name, images, folder, data, of_codecs)
     if learned:
         beside = [name for name in cfg.classical if name not in names]
         add_classical(runs.report_folder(), beside, images, results[0])

@@ -104,6 +104,22 @@ def test_a_gray_model_names_the_image_in_colour_before_the_work(
     assert done.returncode == 0, done.stderr
 
 
+def test_classical_codecs_at_some_settings(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ("codec=webp", "data=folder", f"data.root={photos}", "hydra.run.dir=run")
+    monkeypatch.setattr(sys, "argv", ["eval.py", *options, "setting=webp-80,webp-50"])
+    evaluation.run()
+    with (tmp_path / "run" / "rd.csv").open() as file:
+        assert {row["run"] for row in csv.DictReader(file)} == {"webp-80", "webp-50"}
+    monkeypatch.setattr(sys, "argv", ["eval.py", *options, "setting=nonsense", "hydra.run.dir=other"])
+    with pytest.raises(SystemExit):
+        evaluation.run()
+    assert "webp has no setting 'nonsense'; give one of webp-" in capsys.readouterr().err
+    assert not list((tmp_path / "other").rglob("test.json"))
+
+
 def test_classical_codecs_at_all_their_settings(
     photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -147,6 +163,7 @@ def test_a_target_needs_a_choice(run_python: Any, repository: Path) -> None:
     assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_another_up_sampler_leaves_its_model_for_the_streams(
     run_python: Any, repository: Path, photos: Path, tmp_path: Path
 ) -> None:

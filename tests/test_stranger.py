@@ -60,6 +60,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
 def test_a_strangers_network_lives_here(lic: Any, photos: Path, tmp_path: Path) -> None:
     data = (f"data.valid={photos}", f"data.test={photos}")
     schedule = ("trainer.max_steps=30", "trainer.val_check_interval=10")
@@ -106,6 +107,7 @@ def test_a_strangers_network_lives_here(lic: Any, photos: Path, tmp_path: Path) 
     assert "quality 90" in said
 
 
+@pytest.mark.slow
 def test_gray_from_file_to_file(lic: Any, photos: Path, tmp_path: Path) -> None:
     data = (f"data.valid={photos}", f"data.test={photos}", "model.channels=1")
     run = tmp_path / "run"
@@ -122,6 +124,7 @@ def test_gray_from_file_to_file(lic: Any, photos: Path, tmp_path: Path) -> None:
     assert said.startswith("Error: ") and "in colour" in said and said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_codec_without_a_network(lic: Any, photos: Path, tmp_path: Path) -> None:
     lic("eval", "codec=tiff", "data=folder", f"data.root={photos}", f"hydra.run.dir={tmp_path / 'run'}")
     with (tmp_path / "run" / "rd.csv").open() as file:

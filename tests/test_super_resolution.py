@@ -36,6 +36,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
 def test_from_a_sweep_to_srgan(run_python: Any, repository: Path, photos: Path, tmp_path: Path) -> None:
     data = (f"data.valid={photos}", f"data.test={photos}")
     done = run_python(
@@ -64,6 +65,7 @@ def test_from_a_sweep_to_srgan(run_python: Any, repository: Path, photos: Path, 
     assert best["global_step"] == 4 and best["objective"]["values"]["content"] == "mse"
     entries = {entry.name: entry.value for entry in describe_model_file(tmp_path / "gan")}
     own = json.loads((tmp_path / "gan" / "super_resolution.json").read_text())
+    assert "validation_cost" not in entries  # no value judges a duel
     assert entries["test_psnr"] == own["mean"]["psnr"] and entries["test_data"] == "photos"
 
     both = "ckpt=sweep/model.blocks-1,gan"

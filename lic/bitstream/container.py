@@ -30,7 +30,7 @@ FIELDS: tuple[Field, ...] = (
     Varint("width", "of the image, in pixels", 1, MAX_SIDE),
     Varint("height", "of the image, in pixels", 1, MAX_SIDE),
     Choice("channels", "of the image: 3 are red, green, blue, 1 is gray", (1, 3)),
-    Varint("method", "how the model coded, among the ways that its family knows", 0, 127),
+    Varint("method", "how the model coded: see docs/streams.md for those of its family", 0, 127),
     Checksum("latent_checksum", "of the latents that the decoder must find"),
     Counted("options", "of the model's family, in hexadecimal", 255),
     Varints("payload_lengths", "bytes of every payload but the last, which takes the rest", 1 << 12, 1 << 40),

@@ -209,8 +209,8 @@ def with_channels(image: Pixels, channels: Channels) -> Pixels:
 
 
 def resized(image: Pixels, size: tuple[int, int]) -> Pixels:
-    """An image ``[H, W, C]`` at (width, height) pixels, by Lanczos' filter of three lobes."""
-    return to_pixels(to_pil(image).resize(size, Image.Resampling.LANCZOS))
+    """An image ``[H, W, C]`` at (width, height) pixels, by bicubic interpolation (Keys' kernel, a = -1/2)."""
+    return to_pixels(to_pil(image).resize(size, Image.Resampling.BICUBIC))
 
 
 def to_float(x: Tensor) -> Tensor:

@@ -101,25 +101,32 @@ def evaluate_settings(
 
 
 def evaluate_classical(
-    name: str, images: ImageSet, folder: Path, data: str, again: bool = True
+    name: str,
+    images: ImageSet,
+    folder: Path,
+    data: str,
+    settings: Sequence[str] = (),
+    again: bool = True,
 ) -> list[Result]:
     """One result per setting of a classical codec, each in a folder of its own, also of a single one.
 
-    Without ``again``, those that have a result already are left as they are.
+    All settings, or those that are named. Without ``again``, those that have a result already are left as
+    they are.
 
     Raises:
-        UserError: as `evaluate`, `check_colours` and `classical_codec`, or such a folder leads out of
-            ``folder``.
+        UserError: as `evaluate`, `check_colours` and `classical_codec`, the codec has no such setting, or its
+            folder leads out of ``folder``.
     """
     codec = classical_codec(name)
     check_colours([codec], images)
-    places = {one: folder / setting for setting, one in codec.settings.items()}
-    refuse_links(folder, [escape(setting) for setting in codec.settings])
+    wanted = chosen(codec, name, settings or list(codec.settings))
+    places = {one: folder / setting for setting, one in wanted.items()}
+    refuse_links(folder, [escape(setting) for setting in wanted])
     todo = [one for one, place in places.items() if again or not (place / RESULT_FILE).exists()]
     pictures = some_pictures(len(images))
     return [
         evaluate(one, images, places[one], data, pictures, progress=False)
-        for one in track(todo, f"{name}, all settings", disable=not todo)
+        for one in track(todo, name if settings else f"{name}, all settings", disable=not todo)
     ]
 
 

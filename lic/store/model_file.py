@@ -153,12 +153,13 @@ def describe_model_file(source: str | os.PathLike[str]) -> list[Entry]:
     net, description = model.rebuild()
     return [
         *([Entry("version", "of the format", model.version)] if model.version else []),
-        Entry("fingerprint", "names the model in its streams", fingerprint(net).hex()),
+        Entry("fingerprint", "names these weights, in the streams of a codec too", fingerprint(net).hex()),
         *(Entry(key, "option of the model", _printable(value)) for key, value in description.model.items()),
         *(
             Entry(key, "of what it was trained for", _printable(value))
             for key, value in description.objective.values.items()
         ),
+        *(Entry(key, "what was varied", _printable(value)) for key, value in description.variant.items()),
         *(Entry(key, _MEANINGS.get(key, ""), _printable(value)) for key, value in model.training().items()),
     ]
 
@@ -189,9 +190,11 @@ def _printable(value: Any) -> int | float | str:
 def _training(file: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """Where a checkpoint comes from, and how good it was if its run has measured it."""
     config = checkpoint["hyper_parameters"]["config"]
+    cost = setting(checkpoint, "callbacks.Checkpoints.cost")
+    judged = isinstance(cost, int | float) and cost >= 0  # a training that no value judges counts its steps
     values = {
         "steps": checkpoint.get("global_step"),
-        "validation_cost": setting(checkpoint, "callbacks.Checkpoints.cost"),
+        "validation_cost": cost if judged else None,
         "data": setting(config, "data.name"),
         "seed": config.get("seed"),
         "ema": config.get("ema"),

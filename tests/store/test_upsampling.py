@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from lic.codecs.learned import LearnedCodec
+from lic.codecs.learned import LearnedCodec, fingerprint
 from lic.data import DeadLeaves
 from lic.errors import UserError
 from lic.models import ICMIRM, build_model
 from lic.models.image_upsampling import GeneratorUpsampler
 from lic.store.load import load_codec
-from lic.store.model_file import read_model
+from lic.store.model_file import describe_model_file, read_model
 from lic.store.upsampling import exchange_upsamplers, generator_options, open_generator
 
 from ..saved import save_run
@@ -60,6 +60,8 @@ def test_the_networks_stay_and_the_generator_is_the_runs(runs: Path, name: str) 
         other = theirs.state_dict()
         assert all(torch.equal(value, other[key]) for key, value in mine.state_dict().items())
     assert description.model["upsample"] == "srgan"
+    said = {entry.name: entry.value for entry in describe_model_file(file)}
+    assert said["upsample.weights"] == fingerprint(generator).hex()
     assert {key: description.model[key] for key in generator_options(generator)} == generator_options(
         generator
     )
