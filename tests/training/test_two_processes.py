@@ -14,10 +14,12 @@ from lic.store.checkpoint import read_checkpoint
 ONE = ("data.batch_size=4", "trainer.accelerator=cpu")
 TWO = ("data.batch_size=2", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 SMALL_STEPS = "optimizer.lr=1e-5"
-"""Ahead of batch normalization a bias has no gradient but rounding errors, of which Adam makes whole steps."""
+"""A bias ahead of batch normalization has a gradient of rounding errors, of which Adam makes whole steps."""
 SRGAN = ("model=srgan", "model.width=4", "model.blocks=2", SMALL_STEPS)
 TRAININGS = {
-    "rate_distortion": ("model=baseline", "model.kernel_size=3", "model.width=8", "distortion=mse", "lambda=0.01"),
+    "rate_distortion": (
+        *("model=baseline", "model.kernel_size=3", "model.width=8", "distortion=mse", "lambda=0.01"),
+    ),
     "two_phase": ("model=residual_gn", "model.width=8", "model.bottleneck=16", "distortion_share=0.5"),
     "compact": ("model=icm_irm", "model.width=4", SMALL_STEPS),
     "compact in turns": ("model=comcnn_reccnn", "model.width=4", "turns=1", "alpha=0", SMALL_STEPS),
@@ -35,8 +37,9 @@ def train(run_python: Any, repository: Path, tmp_path: Path) -> Any:
     def train(folder: str, *options: str, **environment: str) -> Any:
         return run_python(
             repository / "train.py", "logger=csv", "classical=[]", "data.num_workers=0", "data.patch_size=64",
-            f"data.valid={photos}", f"data.test={photos}", "trainer.max_steps=10", "trainer.val_check_interval=5",
-            "trainer.log_every_n_steps=1", "trainer.precision=32-true", f"hydra.run.dir={folder}", *options, **environment,
+            f"data.valid={photos}", f"data.test={photos}", "trainer.max_steps=10",
+            "trainer.val_check_interval=5", "trainer.log_every_n_steps=1", "trainer.precision=32-true",
+            f"hydra.run.dir={folder}", *options, **environment,
         )  # fmt: skip
 
     return train
