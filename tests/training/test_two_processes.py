@@ -25,7 +25,7 @@ TRAININGS = {
     "compact in turns": ("model=comcnn_reccnn", "model.width=4", "turns=1", "alpha=0", SMALL_STEPS),
     "super_resolution": SRGAN,
     "adversarial": (*SRGAN, "training=adversarial", "discriminator.width=4"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
