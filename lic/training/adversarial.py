@@ -20,6 +20,7 @@ from lic.models.srgan import SRResNet
 from lic.store.objective import Objective
 from lic.training.base import SeveralOptimizers, check_number, check_share, falling
 from lic.training.enlarging import Enlarging
+from lic.training.processes import means_of_all
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class Adversarial(Enlarging, SeveralOptimizers):
         }
         mean = {name: values.mean() for name, values in terms.items()}
         generator = mean["content"] + self.adversarial * mean["adversarial"]
-        return generator, mean["real"] + mean["fake"], {k: value.detach() for k, value in mean.items()}
+        return generator, mean["real"] + mean["fake"], mean
 
     def rehearse(self, batch: Batch) -> None:
         """See `Training.rehearse`."""
@@ -118,9 +119,10 @@ class Adversarial(Enlarging, SeveralOptimizers):
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """A step of each network."""
         generator, discriminator, terms = self.losses(batch)
-        logged = {"loss": generator.detach(), "discriminator": discriminator.detach(), **terms}
+        own = {"loss": generator, "discriminator": discriminator, **terms}
+        logged = means_of_all(self.trainer, own)
         self.log_dict({f"train/{name}": value for name, value in logged.items()})
-        self.log("loss", generator.detach(), prog_bar=True, logger=False)
+        self.log("loss", logged["loss"], prog_bar=True, logger=False)
         before = self.global_step
         self.descend(0, generator, batch_index, self.clip_norm)
         self.descend(1, discriminator, batch_index, self.clip_norm)

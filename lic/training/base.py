@@ -24,6 +24,7 @@ from lic.evaluation.super_resolution import Enlargement
 from lic.models import net_weights
 from lic.store.load import load_codec
 from lic.store.objective import Objective
+from lic.training.processes import means_of_all
 
 
 class TrainingDivergedError(UserError):
@@ -176,7 +177,7 @@ class SeveralOptimizers(Training):
             TrainingDivergedError: the loss or the gradient is not finite.
         """
         optimizer = cast(Sequence[Optimizer], self.optimizers(use_pl_optimizer=False))[index]
-        self.guard(loss, "loss")
+        self.guard(means_of_all(self.trainer, {"loss": loss})["loss"], "loss")
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         gradients = torch.autograd.grad(loss / self.accumulate, parameters, allow_unused=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -185,9 +186,10 @@ class SeveralOptimizers(Training):
         if (batch_index + 1) % self.accumulate:
             return
         if self.trainer.world_size > 1:  # autograd.grad passes DDP by
-            for parameter in parameters:
-                if parameter.grad is not None:
-                    parameter.grad = cast(Tensor, self.trainer.strategy.reduce(parameter.grad))
+            own = [p.grad for p in parameters if p.grad is not None]
+            mean = cast(Tensor, self.trainer.strategy.reduce(torch.cat([one.flatten() for one in own])))
+            for one, part in zip(own, mean.split([one.numel() for one in own]), strict=True):
+                one.copy_(part.view_as(one))
         self.guard(nn.utils.clip_grad_norm_(parameters, clip_norm or math.inf), "gradient")
         optimizer.step()
         optimizer.zero_grad()

@@ -12,12 +12,12 @@ from lightning import LightningModule, Trainer
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
 
 from lic import interruption
 from lic.atomic import write_bytes
 from lic.errors import UserError
 from lic.training.base import Training, TrainingDivergedError
+from lic.training.processes import agreed
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -84,7 +84,7 @@ class Checkpoints(Checkpoint):
         if batch_idx % step:
             return
         late = trainer.is_global_zero and time.monotonic() - self._clock > 60 * self.minutes
-        stop, wanted = _agreed(trainer, interruption.requested() or 0, late)
+        stop, wanted = agreed(trainer, interruption.requested() or 0, late)
         wanted = wanted or _validation_follows(trainer, step)
         if (stop or wanted) and self._unsaved_steps(trainer):
             self._save(trainer)
@@ -100,7 +100,7 @@ class Checkpoints(Checkpoint):
         Raises:
             Interrupted: the process is to stop.
         """
-        (stop,) = _agreed(trainer, interruption.requested() or 0)
+        (stop,) = agreed(trainer, interruption.requested() or 0)
         if stop and self._unsaved_steps(trainer) <= 1:
             raise interruption.Interrupted(stop)
 
@@ -128,7 +128,7 @@ class Checkpoints(Checkpoint):
         if self._unsaved_steps(trainer):  # it ended without a validation, by trainer.max_time, say
             self._save(trainer)
         interruption.defer(False)
-        (stop,) = _agreed(trainer, interruption.requested() or 0)
+        (stop,) = agreed(trainer, interruption.requested() or 0)
         if stop:
             raise interruption.Interrupted(stop)
 
@@ -185,14 +185,6 @@ class Checkpoints(Checkpoint):
 
     def _unsaved_steps(self, trainer: Trainer) -> int:
         return trainer.global_step - self._saved_step
-
-
-def _agreed(trainer: Trainer, *numbers: int) -> list[int]:
-    """The largest of each over all processes: what one knows, all must do."""
-    if trainer.world_size == 1:  # a GPU need not be waited for in every step
-        return list(numbers)
-    own = torch.tensor(numbers, device=trainer.strategy.root_device)
-    return cast(Tensor, trainer.strategy.reduce(own, reduce_op="max")).tolist()
 
 
 def _validation_follows(trainer: Trainer, step: int) -> bool:

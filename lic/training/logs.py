@@ -28,6 +28,7 @@ _NOT_FOR_USERS = (
     ".*does not have many workers",
     "Found .* module\\(s\\) in eval mode at the start",  # batch normalisation that start_from froze
     "Checkpoint directory .* exists and is not empty",  # the run that is being continued
+    "The `srun` command is available",  # processes of one machine need none
 )
 
 

@@ -16,6 +16,7 @@ from lic.entropy import own_noise
 from lic.metrics.quality import psnr
 from lic.models import Forward, Network
 from lic.training.base import Training, check_number
+from lic.training.processes import means_of_all
 
 
 class OneLoss(Training):
@@ -84,12 +85,13 @@ class OneLoss(Training):
             logged = {"loss": loss, **{name: value.mean() for name, value in others}}
             if auxiliary is not None:
                 loss, logged["aux_loss"] = loss + auxiliary, auxiliary
-            return loss, {name: value.detach() for name, value in logged.items()}
+            return loss, logged
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of one batch."""
-        loss, logged = self.loss(batch)
-        self.guard(loss, "loss")
+        loss, own = self.loss(batch)
+        logged = means_of_all(self.trainer, {"total": loss, **own})
+        self.guard(logged.pop("total"), "loss")
         self.log_dict({f"train/{name}": value for name, value in logged.items()})
         self.log("loss", logged["loss"], prog_bar=True, logger=False)
         return loss

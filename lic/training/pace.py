@@ -9,6 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from lic import interruption
 from lic.data.loading import Endless
 from lic.training.base import Training
+from lic.training.processes import agreed
 
 _ENOUGH = 2.0  # seconds; a faster first pass is mostly warming up, and a second one is timed
 
@@ -19,13 +20,16 @@ class Pace(Callback):
     """Times a rehearsal of the first step, which changes nothing, and logs how long all steps will take."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log one line; in the first process alone, as a step of one's own needs no other."""
+        """Log one line; all processes take the steps, since batch normalization may be over all of them."""
         steps = trainer.max_steps - trainer.global_step
-        if not trainer.is_global_zero or steps < 1:
+        if steps < 1:
             return
         seconds = self._step(trainer, pl_module)
-        if seconds < _ENOUGH:
+        (enough,) = agreed(trainer, int(seconds >= _ENOUGH))
+        if not enough:
             seconds = self._step(trainer, pl_module)
+        if not trainer.is_global_zero:
+            return
         assert isinstance(pl_module, Training)
         seconds *= pl_module.batches_per_step
         interruption.defer(True)  # from the line on that promises it: a bar is half started for a moment
