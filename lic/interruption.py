@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-TIME_LIMIT = signal.SIGUSR2 if hasattr(signal, "SIGUSR2") else None
+TIME_LIMIT = getattr(signal, "SIGUSR2", signal.SIGTERM)
 """What submitit has Slurm send before a job's time limit (``sbatch --signal``); Windows knows none."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([TIME_LIMIT] if TIME_LIMIT else []))
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, TIME_LIMIT)
 
 
 class Interrupted(BaseException):

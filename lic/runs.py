@@ -53,7 +53,7 @@ def report_folder() -> Path:
 
 def digest(cfg: DictConfig) -> str:
     """Of a configuration without Hydra's part: whether a job is still the same, however it is run."""
-    own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "sweep"])
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "sweep"])
     return hashlib.sha256(OmegaConf.to_yaml(own).encode()).hexdigest()[:16]
 
 

@@ -3,11 +3,14 @@
 import hashlib
 import logging
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lic.atomic import write_text
 from lic.errors import UserError
+from lic.foreign import inside
 
 if TYPE_CHECKING:  # wandb takes half a second to import, and the mode may stand in the environment
     import wandb
@@ -15,6 +18,8 @@ if TYPE_CHECKING:  # wandb takes half a second to import, and the mode may stand
 
 _log = logging.getLogger(__name__)
 MODES = ("online", "offline", "shared", "disabled")
+ID_FILE = "wandb-id.txt"
+_ID = re.compile(r"[a-z0-9]{8}", re.ASCII)
 _LONGEST_NAME = 128  # more are refused online; offline nobody says so
 
 
@@ -79,6 +84,18 @@ def start_run(folder: Path, **options: Any) -> "wandb.Run":
         raise UserError(f"W&B cannot be reached ({error}); try again or set WANDB_MODE=offline.") from error
 
 
+def run_id(folder: Path) -> str:
+    """The id of a run's folder at W&B, made once: a run that is continued goes on under it."""
+    from wandb.util import generate_id
+
+    kept = inside(folder, ID_FILE)
+    said = kept.read_text("ascii", "replace")[:100].strip() if kept else ""
+    if not _ID.fullmatch(said):
+        said = generate_id()
+        write_text(folder / ID_FILE, f"{said}\n")
+    return said
+
+
 def _short(name: str) -> str:
     """A name that the server takes; long ones stay different."""
     if len(name) <= _LONGEST_NAME:
@@ -87,7 +104,7 @@ def _short(name: str) -> str:
 
 
 def run_logger(project: str, save_dir: str, **options: Any) -> "WandbLogger":
-    """Lightning's logger around `start_run`: what ``logger=wandb`` instantiates."""
+    """Lightning's logger around `start_run`: what ``logger=wandb`` instantiates; an id is continued."""
     from lightning.pytorch.loggers import WandbLogger
 
-    return WandbLogger(experiment=start_run(Path(save_dir), project=project, **options))
+    return WandbLogger(experiment=start_run(Path(save_dir), project=project, resume="allow", **options))

@@ -10,6 +10,7 @@ import logging
 import math
 import shlex
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -54,11 +55,11 @@ class _Launcher(submitit_launcher.BaseSubmititLauncher):
         try:
             return super().__call__(*arguments)
         except interruption.Interrupted as stop:
-            if stop.signum != interruption.TIME_LIMIT or not callable(requeue):
-                raise
-            requeue(stop.signum, None)  # it exits, but for the tasks beside the first
-            time.sleep(_OTHER_TASKS)
-            raise
+            if stop.signum == interruption.TIME_LIMIT and callable(requeue):
+                requeue(stop.signum, None)  # it exits, but for the tasks beside the first
+                time.sleep(_OTHER_TASKS)
+            print(stop, file=sys.stderr)
+            sys.exit(stop.exit_code)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit what is neither done nor on its way, and wait for all, or not.

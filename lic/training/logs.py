@@ -18,6 +18,7 @@ from lic.models import describe_model
 from lic.runs import in_sweep, run_folder
 from lic.store.description import model_options
 from lic.store.objective import Objective
+from lic.tracking import run_id
 from lic.training.base import Training
 
 METRICS_FILE = "metrics.csv"
@@ -87,6 +88,8 @@ def loggers(cfg: DictConfig, config: dict[str, Any], objective: Objective) -> It
             names["name"] = f"{describe_model(**model_options(config))}, {objective.setting}"
         for name, node in cfg.logger.items():
             own = {key: value for key, value in names.items() if key not in node} if name == "wandb" else {}
+            if name == "wandb":
+                own["id"] = run_id(folder)
             made.append(instantiate(node, **own))
             if name != "csv":
                 made[-1].log_hyperparams(config)
