@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import re
+import secrets
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,12 +87,10 @@ def start_run(folder: Path, **options: Any) -> "wandb.Run":
 
 def run_id(folder: Path) -> str:
     """The id of a run's folder at W&B, made once: a run that is continued goes on under it."""
-    from wandb.util import generate_id
-
     kept = inside(folder, ID_FILE)
     said = kept.read_text("ascii", "replace")[:100].strip() if kept else ""
     if not _ID.fullmatch(said):
-        said = generate_id()
+        said = secrets.token_hex(4)
         write_text(folder / ID_FILE, f"{said}\n")
     return said
 

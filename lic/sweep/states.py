@@ -123,7 +123,8 @@ def _progress(status: Mapping[str, Any]) -> dict[str, float]:
     keys = {"step": "step", "steps": "steps", "seconds": "seconds_per_step"}
     known = {name: _number(status.get(key)) for name, key in keys.items()}
     left = (known["steps"] - known["step"]) * known["seconds"]
-    return known | {"left": max(0.0, left - max(0.0, time.time() - _number(status.get("when"))))}
+    since = time.time() - _number(status.get("when"))
+    return known | {"left": math.nan if math.isnan(left - since) else max(0.0, left - max(0.0, since))}
 
 
 def _quality(job: Path) -> dict[str, float]:
