@@ -117,14 +117,22 @@ def _free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def _wait_until_idle(environment: dict[str, str], daemons: list[subprocess.Popen[bytes]], folder: Path) -> None:
+def _wait_until_idle(
+    environment: dict[str, str], daemons: list[subprocess.Popen[bytes]], folder: Path
+) -> None:
     for _ in range(60):
         asked = subprocess.run(
-            ["sinfo", "--noheader", "--format=%t"], env=environment, capture_output=True, text=True, check=False
+            ["sinfo", "--noheader", "--format=%t"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if set(asked.stdout.split()) == {"idle"}:
             return
         if any(daemon.poll() is not None for daemon in daemons):
             break
         time.sleep(0.5)
-    raise NoClusterError(f"Slurm does not start: {(folder / 'daemons.txt').read_text('utf-8', 'replace')[-400:]}")
+    raise NoClusterError(
+        f"Slurm does not start: {(folder / 'daemons.txt').read_text('utf-8', 'replace')[-400:]}"
+    )
