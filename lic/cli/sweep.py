@@ -8,10 +8,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group
+from rich.text import Text
 
 from lic.cli.training import become
 from lic.console import Console, plain_table
@@ -23,9 +26,9 @@ from lic.sweep.record import Record, read_record
 from lic.sweep.states import STATES, State, Sweep, read_sweep
 
 Folder = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep's folder, below multirun/.")]
-_COLUMNS = ("job", "state", "step", "pace", "left", "bpp", "PSNR dB", "error")
+_COLUMNS = ("job", "state", "step", "pace", "left", "bpp", "PSNR dB")
 _FLAGS = {"-m", "--multirun"}
-_OVERRIDE = re.compile(r"[+~]{0,2}[\w./@-]+=.*", re.ASCII | re.DOTALL)
+_OVERRIDE = re.compile(r"[+~]{0,2}\w[\w./@-]*=.*", re.ASCII | re.DOTALL)
 _CODE = re.compile(r"_target_|\bhydra\.(?!launcher\.|sweep\.|sweeper\.)|searchpath")
 
 
@@ -39,14 +42,14 @@ def status(
     """Show how far the jobs of a sweep are."""
     console = Console()
     if not watch:
-        console.print(_table(read_sweep(sweep)))
+        console.print(_shown(read_sweep(sweep)))
         return
     from rich.live import Live
 
     with Live(console=console, auto_refresh=False) as live:
         while True:
             seen = read_sweep(sweep)
-            live.update(_table(seen), refresh=True)
+            live.update(_shown(seen), refresh=True)
             if not seen.mute and not any(seen.named(name) for name in ("queued", "running")):
                 return
             time.sleep(every)
@@ -137,33 +140,34 @@ def _counts(seen: Sweep) -> str:
     )
 
 
-def _table(seen: Sweep) -> Any:
-    """One row a job, without the columns of which nothing is known."""
-    table = plain_table(visible(str(seen.folder)), _counts(seen))
+def _shown(seen: Sweep) -> Any:
+    """A row for each job, without the columns of which nothing is known; below it what went wrong."""
+    table = plain_table("")
     rows = [_cells(state) for state in seen.states]
-    shown = [column for column, cells in zip(_COLUMNS, zip(*rows, strict=True), strict=False) if any(cells)]
-    for column in shown:
-        table.add_column(column, justify="left" if column in ("job", "state", "error") else "right")
-    for cells in rows:
-        table.add_row(
-            *(visible(cell) for column, cell in zip(_COLUMNS, cells, strict=True) if column in shown)
+    known = [any(cells) for cells in zip(*rows, strict=True)]
+    for column in compress(_COLUMNS, known):
+        words = column in ("job", "state")
+        table.add_column(
+            column, justify="left" if words else "right", no_wrap=column != "job", overflow="fold"
         )
-    return table
+    for cells in rows:
+        table.add_row(*map(visible, compress(cells, known)))
+    errors = [f"{s.folder.name} {s.name}: {s.error}" for s in seen.states if s.error]
+    return Group(table, *(Text(visible(line)) for line in [*errors, f"{seen.folder}: {_counts(seen)}"]))
 
 
 def _cells(state: State) -> Sequence[str]:
-    step = f"{state.step:,.0f} of {state.steps:,.0f}" if math.isfinite(state.step + state.steps) else ""
-    pace = f"{state.seconds:.3g} s" if math.isfinite(state.seconds) else ""
+    step = f"{state.step:,.0f}/{state.steps:,.0f}" if math.isfinite(state.step + state.steps) else ""
+    pace = f"{state.seconds:.3g} s/step" if math.isfinite(state.seconds) else ""
     left = _duration(state.left) if state.name == "running" and math.isfinite(state.left) else ""
     quality = [
         f"{value:{form}}" if math.isfinite(value) else ""
         for value, form in ((state.bpp, ".4f"), (state.psnr, ".2f"))
     ]
-    return [state.folder.name, state.name, step, pace, left, *quality, state.error]
+    return [state.folder.name, state.name, step, pace, left, *quality]
 
 
 def _duration(seconds: float) -> str:
-    """Hours and minutes, or minutes and seconds."""
+    """As 12:34:56."""
     minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

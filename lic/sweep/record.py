@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -60,7 +60,7 @@ def read_record(folder: Path) -> Record | None:
         and isinstance(made.jobs, dict)
         and all(_is_job(name, number) for name, number in made.jobs.items())
     )
-    return made if sound else None
+    return replace(made, arguments=tuple(made.arguments)) if sound else None
 
 
 def _is_job(name: str, number: object) -> bool:

@@ -136,4 +136,8 @@ def _quality(job: Path) -> dict[str, float]:
 
 
 def _number(value: object) -> float:
-    return float(value) if type(value) in (int, float) and math.isfinite(value) else math.nan  # type: ignore[arg-type]
+    try:
+        number = float(value) if type(value) in (int, float) else math.nan  # type: ignore[arg-type]
+    except OverflowError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan
