@@ -29,6 +29,7 @@ _NOT_FOR_USERS = (
     ".*does not have many workers",
     "Found .* module\\(s\\) in eval mode at the start",  # batch normalisation that start_from froze
     "Checkpoint directory .* exists and is not empty",  # the run that is being continued
+    "The `srun` command is available",  # every job that hydra/launcher=slurm starts is under it
 )
 
 
