@@ -5,6 +5,8 @@ import logging
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,6 +97,20 @@ def run_id(folder: Path) -> str:
     return said
 
 
+@contextmanager
+def as_far_as_wandb_lives() -> Iterator[None]:
+    """Warn, once, where W&B's process or its server is gone: neither is worth a training."""
+    try:
+        yield
+    except Exception as error:  # each of its layers has some of its own
+        _say_gone(f"{type(error).__name__}: {error}")
+
+
+@cache
+def _say_gone(reason: str) -> None:
+    _log.warning("W&B takes no more values (%s); metrics.csv has them all.", reason)
+
+
 def _short(name: str) -> str:
     """A name that the server takes; long ones stay different."""
     if len(name) <= _LONGEST_NAME:
@@ -106,4 +122,11 @@ def run_logger(project: str, save_dir: str, **options: Any) -> "WandbLogger":
     """Lightning's logger around `start_run`: what ``logger=wandb`` instantiates; an id is continued."""
     from lightning.pytorch.loggers import WandbLogger
 
-    return WandbLogger(experiment=start_run(Path(save_dir), project=project, resume="allow", **options))
+    class Lasting(WandbLogger):
+        """Loses values rather than the training: schedulers' signals end W&B's own process, too."""
+
+        def log_metrics(self, *args: Any, **kwargs: Any) -> None:
+            with as_far_as_wandb_lives():
+                super().log_metrics(*args, **kwargs)
+
+    return Lasting(experiment=start_run(Path(save_dir), project=project, resume="allow", **options))

@@ -18,7 +18,7 @@ from lic.models import describe_model
 from lic.runs import in_sweep, run_folder
 from lic.store.description import model_options
 from lic.store.objective import Objective
-from lic.tracking import run_id
+from lic.tracking import as_far_as_wandb_lives, run_id
 from lic.training.base import Training
 
 METRICS_FILE = "metrics.csv"
@@ -100,7 +100,8 @@ def loggers(cfg: DictConfig, config: dict[str, Any], objective: Objective) -> It
         if "wandb" in cfg.logger:
             import wandb  # half a second that other loggers need not wait
 
-            wandb.finish(exit_code=exit_code)
+            with as_far_as_wandb_lives():
+                wandb.finish(exit_code=exit_code)
 
 
 def _set_aside(metrics: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def _made(sweep: Path, name: str, holder: str = "", **status: Any) -> Path:
     return sweep / name
 
 
-def _record(sweep: Path, jobs: dict[str, str | None]) -> None:
+def _record(sweep: Path, jobs: Mapping[str, str | None]) -> None:
     Record("train", ("-m",), str(sweep), str(sweep.resolve()), jobs).save()
 
 
@@ -40,7 +41,7 @@ def test_every_state_of_jobs_at_slurm(tmp_path: Path, answering: Answering) -> N
     sweep = tmp_path / "sweep"
     finished = _made(sweep, "finished", status="done", cost=1.0)
     (finished / "test.json").write_text(json.dumps({"mean": {"bpp": 0.5, "psnr": 30.25, "x": None}}))
-    progress = {"step": 100, "steps": 300, "seconds_per_step": 2, "when": time.time() - 50}
+    progress: dict[str, Any] = {"step": 100, "steps": 300, "seconds_per_step": 2, "when": time.time() - 50}
     _made(sweep, "running", ELSEWHERE, status="running", **progress)
     _made(sweep, "starting", status="failed", error="of the time before")
     _made(sweep, "requeued", status="interrupted", step=7, steps=300)
