@@ -58,7 +58,7 @@ SWEEP_EXAMPLES: dict[Callable[..., None], str] = {
         lic sweep status multirun/SWEEP
         lic sweep status multirun/SWEEP --watch""",
     resume: """
-        lic sweep resume multirun/SWEEP""",
+        lic sweep resume multirun/SWEEP --yes""",
     cancel: """
         lic sweep cancel multirun/SWEEP""",
     collect: """
