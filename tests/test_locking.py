@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,28 @@ def test_odd_words_about_a_holder_are_nobody(tmp_path: Path, said: str) -> None:
     (tmp_path / HOLDER_FILE).write_text(said)
     (tmp_path / locking.LOCK_FILE).touch()
     assert not locking.is_held(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("link", "is_refused"),
+    [
+        ("wandb/offline-run-1-a/logs/debug-core.log", False),
+        ("wandb/run-1-a/logs/debug-core.log", False),
+        ("wandb/run-1-a/logs/debug.log", True),
+        ("wandb/run-1-a/debug-core.log", True),
+        ("checkpoints/run-1-a/logs/debug-core.log", True),
+        ("wandb", True),
+    ],
+)
+def test_the_link_that_a_killed_wandb_leaves_keeps_nobody_from_going_on(
+    tmp_path: Path, link: str, is_refused: bool
+) -> None:
+    (tmp_path / "cache").mkdir()
+    place = tmp_path / "run" / link
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / "cache")
+    with (
+        pytest.raises(UserError, match="is a link out") if is_refused else nullcontext(),
+        only_writer(tmp_path / "run"),
+    ):
+        pass

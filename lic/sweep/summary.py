@@ -21,6 +21,8 @@ from lic.sweep.record import Record, detached, read_record
 
 _lock = ExitStack()  # not kept by the callback: launchers pickle it
 
+_UNFINISHED = {"interrupted": "it was interrupted, and can go on", "running": "it died without a word"}
+
 _log = logging.getLogger(__name__)
 
 
@@ -117,7 +119,9 @@ class SweepSummary(Callback):
             )
             sys.exit(1)
         failed = {
-            job: s.get("error", "it did not finish") for job, s in states.items() if s.get("status") != "done"
+            job: s.get("error", _UNFINISHED.get(str(s.get("status")), "it did not finish"))
+            for job, s in states.items()
+            if s.get("status") != "done"
         }
         for job_folder, error in failed.items():
             print(visible(f"Failed: {job_folder}: {error}"), file=sys.stderr)
