@@ -1,6 +1,7 @@
 """Loggers, progress bar, filtered warnings."""
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,9 +98,7 @@ def loggers(cfg: DictConfig, config: dict[str, Any], objective: Objective) -> It
         yield made
         exit_code = 0
     finally:
-        if "wandb" in cfg.logger:
-            import wandb  # half a second that other loggers need not wait
-
+        if wandb := sys.modules.get("wandb"):  # not if a signal came while it was being imported
             with as_far_as_wandb_lives():
                 wandb.finish(exit_code=exit_code)
 
