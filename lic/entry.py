@@ -25,6 +25,7 @@ _NO_KEY = re.compile(r"Could not override '([\w.]+)'.* is not in struct")
 _NO_OPTION = re.compile(
     r"Could not find '([\w/]+)' Available options in '([\w/]+)': (.*?) Config search path"
 )
+_NO_BASE = re.compile(r"In 'hydra/launcher/(\w+)': Could not load 'hydra/launcher/submitit_")
 _GROUP = re.compile(r"^(?P<name>[\w/]+): (?P<choices>\w+(?:, \w+)*)\n", re.MULTILINE)
 _PLAIN = re.compile(r"[\w./:+-]+", re.ASCII)
 _FLAGS_WITH_VALUE = {
@@ -32,7 +33,6 @@ _FLAGS_WITH_VALUE = {
     *("-cd", "--config-dir", "-sc", "--shell-completion", "--experimental-rerun", "-i", "--info"),
 }
 _LAUNCHERS = {
-    "slurm": "hydra-submitit-launcher, which brings submitit_slurm",
     "submitit": "hydra-submitit-launcher",
     "joblib": "hydra-joblib-launcher",
     "ray": "hydra-ray-launcher",
@@ -195,6 +195,8 @@ def _composition_message(error: BaseException) -> str:
         package = _LAUNCHERS.get(name.partition("_")[0]) if group == "hydra/launcher" else None
         install = f", or pip install {package}" if package else ""
         return f"There is no {group}={name}; choose one of {choices}{install}."
+    if match := _NO_BASE.search(text):
+        return f"hydra/launcher={match[1]} needs pip install {_LAUNCHERS['submitit']}."
     return text
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 LARGEST_JSON = 1 << 26
 """Bytes; the rows of about 100,000 images."""
+_WANDB_LOG = "wandb/*run-*/logs/debug-core.log"
+"""A link into W&B's cache, which stays where W&B was killed; nothing writes through it."""
 _LONGEST_TEXT, _LONGEST_KEY, _LARGEST_NUMBER, _MOST_KEYS = 1000, 100, 1e18, 100
 
 Plain = bool | float | int | str | None
@@ -53,13 +55,17 @@ def inside(folder: Path, *parts: str) -> Path | None:
 
 
 def link_out(folder: Path, patterns: Sequence[str]) -> Path | None:
-    """A link to a place outside of a folder, with a name of these patterns or anywhere below one."""
+    """A link out of a folder, with a name of these patterns or anywhere below one; not the one of W&B."""
     top = folder.resolve()
     for place in folder.iterdir() if folder.is_dir() else ():
         if not any(fnmatchcase(place.name, pattern) for pattern in patterns):
             continue
         for path in (place, *place.rglob("*")):
-            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(top):
+            if (
+                path.is_symlink()
+                and not path.match(_WANDB_LOG)
+                and not Path(os.path.realpath(path)).is_relative_to(top)
+            ):
                 return path
     return None
 

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: they end work at once, a training after the step it is in."""
+"""SIGINT, SIGTERM, and what comes before a time limit: they end work at once, a training after its step."""
 
 import os
 import signal
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+TIME_LIMIT = getattr(signal, "SIGUSR2", signal.SIGTERM)
+"""What submitit has Slurm send before a job's time limit (``sbatch --signal``); Windows knows none."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, TIME_LIMIT)
 
 
 class Interrupted(BaseException):

@@ -2,13 +2,14 @@
 
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from lic.errors import UserError
-from lic.foreign import link_out
+from lic.foreign import inside, link_out
 
 LOCK_FILE, HOLDER_FILE = ".lock", ".writer"
 WRITTEN = (
@@ -17,6 +18,8 @@ WRITTEN = (
     *(LOCK_FILE, HOLDER_FILE),
 )
 """Patterns of what a run writes in its folder, but for files that replace whatever has their name."""
+
+_HOLDER = re.compile(r"process (\d{1,9}) on (\S+)", re.ASCII)
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +54,31 @@ def only_writer(folder: Path, patterns: Sequence[str] = WRITTEN) -> Iterator[Non
     with held:
         file.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", "utf-8")
         yield
+
+
+def holder(folder: Path) -> tuple[int, str] | None:
+    """Who last held the folder's lock, as it says itself: the process's number and its host."""
+    file = inside(folder, HOLDER_FILE)
+    said = _HOLDER.fullmatch(file.read_text("utf-8", "replace").strip()[:200]) if file else None
+    return (int(said[1]), said[2]) if said else None
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process of this machine holds the folder's lock, or may; a look that takes no lock itself.
+
+    The system says which files a process has open; where it does not, that such a process lives must do.
+    """
+    said = holder(folder)
+    if said is None or said[1] != socket.gethostname():
+        return False
+    lock, descriptors = folder / LOCK_FILE, Path(f"/proc/{said[0]}/fd")
+    try:
+        if Path("/proc/self/fd").is_dir():
+            return any(one.samefile(lock) for one in descriptors.iterdir() if one.exists())
+        os.kill(said[0], 0)
+    except OSError:  # it has ended, or is somebody else's
+        return False
+    return True
 
 
 def refuse_links(folder: Path, patterns: Sequence[str]) -> None:

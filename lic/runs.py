@@ -51,6 +51,20 @@ def report_folder() -> Path:
     return Path(HydraConfig.get().runtime.cwd, HydraConfig.get().sweep.dir) if in_sweep() else run_folder()
 
 
+def digest(cfg: DictConfig) -> str:
+    """Of a configuration without Hydra's part: whether a job is still the same, however it is run."""
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "sweep"])
+    return hashlib.sha256(OmegaConf.to_yaml(own).encode()).hexdigest()[:16]
+
+
+def cost_if_done(folder: Path, config: str) -> float | None:
+    """The cost that a job has left, if it is done and of this `digest`."""
+    status = read_status(folder)
+    cost = status.get("cost")
+    is_done = status.get("status") == "done" and status.get("config", config) == config
+    return cost if is_done and isinstance(cost, float) else None
+
+
 def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
     """Decorate a Hydra main function: keep ``status.json``, skip what is done, survive what fails.
 
@@ -75,31 +89,30 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
 
     def guarded(cfg: DictConfig) -> float:
         folder, sweeping = run_folder(), in_sweep()
-        status = read_status(folder)
-        digest = hashlib.sha256(OmegaConf.to_yaml(cfg).encode()).hexdigest()[:16]
-        if sweeping and status.get("config", digest) != digest:
+        own = digest(cfg)
+        if sweeping and read_status(folder).get("config", own) != own:
             end(
                 f"{folder} holds a job of another configuration; give the sweep another hydra.sweep.dir, or "
                 "delete that folder."
             )
-        if sweeping and status.get("status") == "done" and isinstance(cost := status.get("cost"), float):
+        if sweeping and (cost := cost_if_done(folder, own)) is not None:
             _log.info("%s is done; skipped.", folder.name)
             return cost
         try:
-            _write_status(folder, config=digest, status="running")
+            _write_status(folder, config=own, status="running")
             cost = main(cfg)
-            _write_status(folder, config=digest, status="done", cost=cost)
+            _write_status(folder, config=own, status="done", cost=cost)
             return cost
         except interruption.Interrupted as stop:
             with _as_far_as_there_is_room():
-                _write_status(folder, config=digest, status="interrupted")
+                _write_status(folder, config=own, status="interrupted")
             said = [_how_it_failed(stop.__cause__)] if stop.__cause__ else []
             raise interruption.Interrupted(stop.signum, " ".join([*said, _how_to_continue(folder)])) from None
         except BaseException as error:
             message = user_message(error)
             reason = message or f"{type(error).__name__}: {error}"
             with _as_far_as_there_is_room():
-                _write_status(folder, config=digest, status="failed", error=reason)
+                _write_status(folder, config=own, status="failed", error=reason)
                 if is_main_process():
                     write_text(folder / ERROR_FILE, message or traceback.format_exc())
             if not sweeping and message:

@@ -1,6 +1,7 @@
 """``status.json``: what state a run's folder is in."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,14 @@ def read_status(folder: Path) -> dict[str, Any]:
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def say_how_far(folder: Path, **content: float) -> None:
+    """Add to the state of a running job; what cannot be written must not end it."""
+    status = read_status(folder)
+    if status.get("status") == "running":
+        with suppress(OSError):
+            write_text(folder / STATUS_FILE, json.dumps(status | content) + "\n")
 
 
 def write_status(folder: Path, **content: Any) -> None:

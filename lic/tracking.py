@@ -3,11 +3,17 @@
 import hashlib
 import logging
 import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lic.atomic import write_text
 from lic.errors import UserError
+from lic.foreign import inside
 
 if TYPE_CHECKING:  # wandb takes half a second to import, and the mode may stand in the environment
     import wandb
@@ -15,6 +21,8 @@ if TYPE_CHECKING:  # wandb takes half a second to import, and the mode may stand
 
 _log = logging.getLogger(__name__)
 MODES = ("online", "offline", "shared", "disabled")
+ID_FILE = "wandb-id.txt"
+_ID = re.compile(r"[a-z0-9]{8}", re.ASCII)
 _LONGEST_NAME = 128  # more are refused online; offline nobody says so
 
 
@@ -79,6 +87,30 @@ def start_run(folder: Path, **options: Any) -> "wandb.Run":
         raise UserError(f"W&B cannot be reached ({error}); try again or set WANDB_MODE=offline.") from error
 
 
+def run_id(folder: Path) -> str:
+    """The id of a run's folder at W&B, made once: a run that is continued goes on under it."""
+    kept = inside(folder, ID_FILE)
+    said = kept.read_text("ascii", "replace")[:100].strip() if kept else ""
+    if not _ID.fullmatch(said):
+        said = secrets.token_hex(4)
+        write_text(folder / ID_FILE, f"{said}\n")
+    return said
+
+
+@contextmanager
+def as_far_as_wandb_lives() -> Iterator[None]:
+    """Warn, once, where W&B's process or its server is gone: neither is worth a training."""
+    try:
+        yield
+    except Exception as error:  # each of its layers has some of its own
+        _say_gone(f"{type(error).__name__}: {error}")
+
+
+@cache
+def _say_gone(reason: str) -> None:
+    _log.warning("W&B takes no more values (%s); metrics.csv has them all.", reason)
+
+
 def _short(name: str) -> str:
     """A name that the server takes; long ones stay different."""
     if len(name) <= _LONGEST_NAME:
@@ -87,7 +119,14 @@ def _short(name: str) -> str:
 
 
 def run_logger(project: str, save_dir: str, **options: Any) -> "WandbLogger":
-    """Lightning's logger around `start_run`: what ``logger=wandb`` instantiates."""
+    """Lightning's logger around `start_run`: what ``logger=wandb`` instantiates; an id is continued."""
     from lightning.pytorch.loggers import WandbLogger
 
-    return WandbLogger(experiment=start_run(Path(save_dir), project=project, **options))
+    class Lasting(WandbLogger):
+        """Loses values rather than the training: schedulers' signals end W&B's own process, too."""
+
+        def log_metrics(self, *args: Any, **kwargs: Any) -> None:
+            with as_far_as_wandb_lives():
+                super().log_metrics(*args, **kwargs)
+
+    return Lasting(experiment=start_run(Path(save_dir), project=project, resume="allow", **options))

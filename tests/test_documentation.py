@@ -29,13 +29,14 @@ from lic.entry import flags_first, lists_in
 from lic.models import build_model
 from lic.store.model_file import export
 from lic.sweep.names import register_resolvers
+from lic.sweep.record import SWEEP_FILE
 from lic.training.pace import Pace
 
 from .saved import save_run
 
 REPOSITORY = Path(__file__).parents[1]
 _COMMAND = re.compile(
-    r"^\s*(?:#\s+)?(?:[\w, ]+: )?((?:python (?:train|eval)\.py|lic (?!can|is|has)[a-z-]+) ?.*)$", re.M
+    r"^\s*(?:#\s+|\$ )?(?:[\w, ]+: )?((?:python (?:train|eval)\.py|lic (?!can|is|has)[a-z-]+) ?.*)$", re.M
 )
 _FENCE = re.compile(r"^```\n(.*?)^```", re.M | re.S)
 _INLINE = re.compile(r"`((?:python (?:train|eval)\.py|lic [a-z-]+) [^`]+)`")
@@ -60,7 +61,7 @@ def _printed() -> Iterator[tuple[str, str, bool]]:
             name = str(file.relative_to(CONF if file.suffix == ".yaml" else REPOSITORY))
             yield name, found[1].split("   ")[0], "LIC_DATA" in text[: found.end()]
     epilog = str(cli.app.info.epilog).removeprefix("Example: ")
-    for text in [*cli.EXAMPLES.values(), epilog]:
+    for text in [*cli.EXAMPLES.values(), *cli.SWEEP_EXAMPLES.values(), epilog]:
         yield from (("lic --help", command, False) for command in _COMMAND.findall(text))
     for words in re.findall(r"^DEMO := (.*)$", (REPOSITORY / "Makefile").read_text("utf-8"), re.M):
         yield "Makefile", f"python train.py -m {words}", False
@@ -230,13 +231,17 @@ def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """The world as the working folder, all for one test."""
     folder = tmp_path / "world"
     shutil.copytree(world, folder, symlinks=True)
+    record = folder / "multirun" / "SWEEP" / SWEEP_FILE  # as if it had been made here
+    record.write_text(record.read_text().replace(str(world.resolve()), str(folder.resolve())))
     monkeypatch.chdir(folder)
     yield folder
     shutil.rmtree(folder)  # it may hold checkpoints of full width
 
 
 _TRAIN = re.compile(r"(python train\.py|lic train) (?!.*--(help|cfg))")
-_TRAININGS = sorted(filter(_TRAIN.match, COMMANDS))
+_SESSION = {command for command in COMMANDS if "hydra/launcher=" in command or "multirun/first" in command}
+"""At a cluster; tests/test_slurm.py has one."""
+_TRAININGS = sorted(filter(_TRAIN.match, {*COMMANDS} - _SESSION))
 _FIRST = {command for file, command in PRINTED if file in ("README.md", "Makefile") or "…" in command}
 
 
@@ -258,7 +263,7 @@ def _run(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", sorted({*COMMANDS} - {*_TRAININGS}))
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {*_TRAININGS} - _SESSION))
 def test_a_printed_command_runs(here: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     """And leaves what it names; an evaluation, a report."""
     output = _output(shlex.split(command))

@@ -199,8 +199,12 @@ def test_flags_may_stand_after_overrides(given: str, parsed: str) -> None:
     [
         ("-m lambda=5,10 --cfg job", "--cfg shows one configuration, and -m makes several"),
         ("lambda=5 -m model=vgg", "There is no model=vgg; choose one of baseline, comcnn_reccnn"),
-        ("-m hydra/launcher=slurm", "There is no hydra/launcher=slurm; choose one of basic, or pip install"),
-        ("hydra/launcher=joblib", "or pip install hydra-joblib-launcher."),
+        (
+            "-m hydra/launcher=slrum",
+            "There is no hydra/launcher=slrum; choose one of basic, joblib, local, slurm",
+        ),
+        ("-m sweep.name=../x", "sweep.name=../x is no plain name for a folder below multirun/"),
+        ("-m sweep.detach=true", "add hydra/launcher=slurm or local."),
     ],
 )
 def test_commands_that_cannot_be_are_one_sentence(
@@ -216,6 +220,25 @@ def test_commands_that_cannot_be_are_one_sentence(
         train.run()
     error = capsys.readouterr().err
     assert stop.value.code == 2 and sentence in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("launcher", "package"),
+    [
+        ("slurm", "hydra-submitit-launcher"),
+        ("local", "hydra-submitit-launcher"),
+        ("submitit_local", "hydra-submitit-launcher"),
+        ("joblib", "hydra-joblib-launcher"),
+        ("ray", "hydra-ray-launcher"),
+    ],
+)
+def test_a_launcher_that_is_not_installed_is_named_with_the_command_that_installs_it(
+    run_python: Any, launcher: str, package: str
+) -> None:
+    alone = "import sys; sys.modules['hydra_plugins'] = None; from lic import train; train.run()"
+    done = run_python("-c", alone, "-m", f"hydra/launcher={launcher}", "lambda=5,10")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert f"hydra/launcher={launcher}" in done.stderr and f"pip install {package}." in done.stderr
 
 
 @pytest.mark.parametrize(

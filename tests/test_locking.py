@@ -6,11 +6,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from filelock import SoftFileLock
 
+from lic import locking
 from lic.errors import UserError
 from lic.evaluation.evaluate import CLASSICAL, STREAMS
 from lic.evaluation.result import PICTURES
@@ -132,3 +134,48 @@ def test_other_links_stay(tmp_path: Path) -> None:
 
 def test_all_that_a_run_writes_is_looked_at() -> None:
     assert {CHECKPOINTS, STREAMS, CLASSICAL, *PICTURES, METRICS_FILE} < set(WRITTEN)
+
+
+def test_a_look_at_who_holds_a_lock_takes_none(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    run = tmp_path / "run"
+    assert locking.holder(run) == (holder.pid, socket.gethostname()) and locking.is_held(run)
+    assert not locking.is_held(tmp_path) and locking.holder(tmp_path) is None
+    holder.kill()
+    holder.wait()
+    assert not locking.is_held(run)
+    with only_writer(run):
+        assert locking.is_held(run)
+
+
+@pytest.mark.parametrize(
+    "said", ["process 1 on elsewhere", "process -1 on here", "process 1", "\x00", "1 2 3 4"]
+)
+def test_odd_words_about_a_holder_are_nobody(tmp_path: Path, said: str) -> None:
+    (tmp_path / HOLDER_FILE).write_text(said)
+    (tmp_path / locking.LOCK_FILE).touch()
+    assert not locking.is_held(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("link", "is_refused"),
+    [
+        ("wandb/offline-run-1-a/logs/debug-core.log", False),
+        ("wandb/run-1-a/logs/debug-core.log", False),
+        ("wandb/run-1-a/logs/debug.log", True),
+        ("wandb/run-1-a/debug-core.log", True),
+        ("checkpoints/run-1-a/logs/debug-core.log", True),
+        ("wandb", True),
+    ],
+)
+def test_the_link_that_a_killed_wandb_leaves_keeps_nobody_from_going_on(
+    tmp_path: Path, link: str, is_refused: bool
+) -> None:
+    (tmp_path / "cache").mkdir()
+    place = tmp_path / "run" / link
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / "cache")
+    with (
+        pytest.raises(UserError, match="is a link out") if is_refused else nullcontext(),
+        only_writer(tmp_path / "run"),
+    ):
+        pass

@@ -1,6 +1,7 @@
 """One run or job: its signals, its folder and its end."""
 
 import errno
+import hashlib
 import math
 import os
 import pickle
@@ -157,3 +158,12 @@ def test_a_full_disk_fails_the_job_and_not_the_sweep(
     assert math.isnan(_run_job())
     assert "status.json: No space left on device; check the path" in caplog.text
     assert read_status(job_folder) == {}
+
+
+def test_how_a_job_is_run_is_no_part_of_what_it_is() -> None:
+    """Jobs that were done before there was a choice are believed, too."""
+    earlier = {"seed": 0, "variant": "${oc.env:HOME}", "lambda": 5}
+    known = hashlib.sha256(OmegaConf.to_yaml(OmegaConf.create(earlier)).encode()).hexdigest()[:16]
+    for sweep in ({"name": None, "detach": False}, {"name": "x", "detach": True}):
+        assert runs.digest(OmegaConf.create({"seed": 0, "sweep": sweep} | earlier)) == known
+    assert runs.digest(OmegaConf.create(earlier | {"lambda": 6})) != known

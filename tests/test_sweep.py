@@ -14,10 +14,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 
 from lic.data import write_png
 from lic.status import STATUS_FILE, read_status, write_status
 from lic.sweep.names import register_resolvers
+from lic.sweep.record import Record
 from lic.sweep.summary import SweepSummary
 
 NARROW = ("model=baseline", "model.width=4", "model.kernel_size=3", "distortion=mse")
@@ -28,12 +30,13 @@ PATCHES = ("data.patch_size=32", "data.batch_size=2")
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The folders that a command's sweep and one of its jobs get."""
+    register_resolvers()
 
     def resolve(command: str, job: str) -> tuple[str, str]:
         monkeypatch.setattr(sys, "argv", ["train.py", *command.split()])
         register_resolvers()
         cfg = OmegaConf.create(
-            {"sweep": "${sweep_name:}", "job": "${job_name:${task},${swept_keys:}}", "task": job.split()}
+            {"sweep": "${sweep_name:null}", "job": "${job_name:${task},${swept_keys:}}", "task": job.split()}
         )
         return cfg.sweep, cfg.job
 
@@ -58,6 +61,9 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Any:
         ),
         # Hydra's own settings do not move a sweep to another folder.
         ("-m hydra/launcher=slurm lambda=5,10", "lambda=5", ("lambda-5_10", "lambda-5")),
+        # Nor do those that say how it is run.
+        ("-m lambda=5,10 sweep.detach=true", "lambda=5 sweep.detach=true", ("lambda-5_10", "lambda-5")),
+        ("-m lambda=5 sweep.detach=true", "lambda=5 sweep.detach=true", ("lambda-5", "lambda-5")),
         ("--multirun", "", ("default", "default")),
         # A sweeper of its own varies what the command does not name.
         ("-m hydra/sweeper=optuna", "optimizer.lr=0.1", ("default", "optimizer.lr-0.1")),
@@ -73,6 +79,17 @@ def test_folders_are_named_after_the_command(
     names: Any, command: str, job: str, expected: tuple[str, str]
 ) -> None:
     assert names(command, job) == expected
+
+
+@pytest.mark.parametrize("name", ["faults", "2", "λ-5_10", "a.b+c", "x" * 120])
+def test_people_may_name_a_sweep(names: Any, name: str) -> None:
+    assert OmegaConf.create({"a": name, "b": "${sweep_name:${a}}"}).b == name
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", ".x", "-x", "", "a b", "a/b", "x" * 121, "a,b"])
+def test_but_not_a_place_elsewhere(names: Any, name: str) -> None:
+    with pytest.raises(InterpolationResolutionError, match="no plain name"):
+        _ = OmegaConf.create({"a": name, "b": "${sweep_name:${a}}"}).b
 
 
 def test_long_names_are_cut_and_stay_different(names: Any) -> None:
@@ -195,6 +212,19 @@ def test_a_sweep_of_trainings_without_files_ends_well(tmp_path: Path, caplog: An
     with pytest.raises(SystemExit) as end:
         SweepSummary().on_multirun_end(cfg)
     assert end.value.code == 3
+
+
+def test_jobs_that_never_began_are_named_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They left a queue, and no folder."""
+    cfg = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    (tmp_path / "lr-1").mkdir()
+    write_status(tmp_path / "lr-1", status="done", cost=1.0)
+    Record("train", (), str(tmp_path), str(tmp_path), {"lr-1": "7_0", "lr-2": "7_1"}).save()
+    with pytest.raises(SystemExit) as end:
+        SweepSummary().on_multirun_end(cfg)
+    assert end.value.code == 3
+    said = capsys.readouterr().err
+    assert f"Failed: {tmp_path}/lr-2: it did not finish" in said and "1 of 2 jobs failed" in said
 
 
 def test_jobs_in_another_process_know_what_the_sweep_varies(

@@ -1,4 +1,5 @@
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -43,6 +44,66 @@ def test_the_environment_decides(
     monkeypatch.setenv("WANDB_MODE", mode)
     assert tracking.wandb_mode() == mode
     assert caplog.messages == []
+
+
+def test_a_continued_run_goes_on_under_its_id(tmp_path: Path) -> None:
+    first = tracking.run_id(tmp_path)
+    assert tracking.run_id(tmp_path) == first and tracking.run_id(tmp_path / "..") != first
+
+
+@pytest.mark.parametrize("odd", ["", "../../x", "a" * 9, "0123456\u0667", "ABCDEFGH"])
+def test_an_id_that_lic_did_not_make_is_replaced(tmp_path: Path, odd: str) -> None:
+    (tmp_path / tracking.ID_FILE).write_text(odd)
+    made = tracking.run_id(tmp_path)
+    assert made != odd and tracking.run_id(tmp_path) == made
+
+
+def test_a_training_outlives_wandb(tmp_path: Path) -> None:
+    """Schedulers send SIGTERM to all processes of a job, W&B's own among them."""
+    code = (
+        "import os, signal, sys, time; from pathlib import Path; from lic import tracking; import wandb;"
+        "logger = tracking.run_logger('lic', sys.argv[1]); tasks = Path('/proc/self/task').iterdir();"
+        "children = [int(c) for t in tasks for c in (t / 'children').read_text().split()];"
+        "assert children; [os.kill(child, signal.SIGTERM) for child in children]; time.sleep(2);"
+        "[logger.log_metrics({'x': i}, step=i) for i in range(3)]\n"
+        "with tracking.as_far_as_wandb_lives(): wandb.finish()\n"
+        "print('went on')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"WANDB_MODE": "offline", "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert "went on" in done.stdout, done.stderr
+    assert done.stderr.count("W&B takes no more values") >= 1, done.stderr
+
+
+def test_an_id_is_no_link(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("01234567")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / tracking.ID_FILE).symlink_to(tmp_path / "other")
+    assert tracking.run_id(tmp_path / "run") != "01234567"
+    assert (tmp_path / "other").read_text() == "01234567"
+
+
+def test_both_parts_of_a_run_are_one_at_wandb(tmp_path: Path) -> None:
+    """Offline, each has a folder of its own, which W&B joins by their id when they are uploaded."""
+    code = (
+        "import sys; from pathlib import Path; from lic import tracking;"
+        "here = Path(sys.argv[1]); logger = tracking.run_logger('lic', str(here), id=tracking.run_id(here));"
+        "logger.experiment.finish()"
+    )
+    for _ in range(2):
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)],
+            check=True,
+            env=os.environ | {"WANDB_MODE": "offline", "PYTHONPATH": str(Path(__file__).parents[1])},
+        )
+    ids = {folder.name.rpartition("-")[2] for folder in (tmp_path / "wandb").glob("offline-run-*")}
+    assert ids == {tracking.run_id(tmp_path)}
 
 
 def test_an_unknown_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

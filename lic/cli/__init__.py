@@ -19,6 +19,7 @@ from lic.cli.coding import compress, decompress
 from lic.cli.compare import compare
 from lic.cli.inspect import complexity, export, info, inspect, report
 from lic.cli.rate_control import rate_control
+from lic.cli.sweep import cancel, collect, resume, status
 from lic.cli.training import PASS_ON, evaluate, train
 from lic.errors import UserError
 
@@ -52,6 +53,18 @@ EXAMPLES: dict[Callable[..., None], str] = {
         lic complexity model=hyperprior model.kernel_size=9""",
 }
 
+SWEEP_EXAMPLES: dict[Callable[..., None], str] = {
+    status: """
+        lic sweep status multirun/SWEEP
+        lic sweep status multirun/SWEEP --watch""",
+    resume: """
+        lic sweep resume multirun/SWEEP --yes""",
+    cancel: """
+        lic sweep cancel multirun/SWEEP""",
+    collect: """
+        lic sweep collect multirun/SWEEP""",
+}
+
 app = typer.Typer(
     name="lic",
     epilog="Example: lic compress photo.png photo.lic --model RUN",
@@ -79,6 +92,15 @@ class _TwoNames(TyperCommand):
 for command, examples in EXAMPLES.items():
     kind = _TwoNames if command in (compress, decompress) else None
     app.command(cls=kind, epilog=f"\b\nExamples:{dedent(examples)}")(command)
+
+sweeps = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Look at a sweep's jobs, continue or end them, sum them up.",
+)
+for command, examples in SWEEP_EXAMPLES.items():
+    sweeps.command(epilog=f"\b\nExamples:{dedent(examples)}")(command)
+app.add_typer(sweeps, name="sweep")
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -11,15 +12,15 @@ PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_inte
 
 def train(context: typer.Context) -> None:
     """Train a codec, or with -m a sweep of them."""
-    _become("lic.train", context.args)
+    become("train", context.args)
 
 
 def evaluate(context: typer.Context) -> None:
     """Measure codecs on the files that they write."""
-    _become("lic.eval", context.args)
+    become("eval", context.args)
 
 
-def _become(module: str, arguments: list[str]) -> None:
-    """Go on as ``python -m module``: so Lightning, Slurm and data workers can start this command again."""
+def become(program: str, arguments: Sequence[str]) -> None:
+    """Go on as ``python -m lic.PROGRAM``: Lightning, Slurm and data workers can start this command again."""
     sys.argv = [sys.argv[0], *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    runpy.run_module(f"lic.{program}", run_name="__main__", alter_sys=True)

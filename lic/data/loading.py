@@ -16,6 +16,9 @@ from lic.data.checks import PatchSource
 from lic.data.images import Channels, Pixels, to_batch, with_channels
 from lic.data.sources import ImageSet
 
+_START = multiprocessing.get_all_start_methods()[0]
+"""The platform's own way: in joblib's workers the default is loky's, which starts no worker of torch."""
+
 
 class Batch(NamedTuple):
     """Training patches, uint8 ``[N, C, P, P]``, and the batch's place in the sequence of all batches."""
@@ -104,6 +107,7 @@ class Endless(Iterable[Batch]):
             batch_size=None,
             sampler=self.numbers(),
             num_workers=self.num_workers,
+            multiprocessing_context=_START if self.num_workers else None,
             worker_init_fn=_leave_signals_to_the_parent,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # the global one belongs to the model

@@ -13,13 +13,19 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from lic.errors import UserError
+
 _LONGEST_NAME = 120
+_NAME = re.compile(rf"\w[\w.+-]{{0,{_LONGEST_NAME - 1}}}")
+_OF_THE_FRAME = re.compile(r"[+~]*(hydra|sweep)\b")
+"""Options that say how jobs are run, not what they are."""
 
 
 def register_resolvers() -> None:
     """Names of folders and curves, for ``hydra.sweep.dir`` and ``hydra.sweep.subdir``.
 
-    ``${sweep_name:}`` is made of the command's overrides, so that the same command finds its folder again;
+    ``${sweep_name:NAME}`` is the name that people give (``sweep.name``), else made of the command's
+    overrides, so that the same command finds its folder again;
     ``${job_name:${hydra.overrides.task},${swept_keys:}}`` of what differs between the jobs. What depends on
     the command is looked up once, see `look_up`.
     """
@@ -35,18 +41,25 @@ def look_up(config: DictConfig) -> None:
     OmegaConf keeps it in the configuration, and Hydra hands it on to the jobs: in other processes, where a
     launcher may run them, the command is another.
     """
-    asked = OmegaConf.create(["${sweep_name:}", "${swept_keys:}"], parent=config)
-    OmegaConf.to_container(asked, resolve=True)
+    _ = config.hydra.sweep.dir
+    OmegaConf.to_container(OmegaConf.create(["${swept_keys:}"], parent=config), resolve=True)
 
 
 def _command() -> list[Override]:
     overrides = [a for a in sys.argv[1:] if "=" in a and not a.startswith("-")]
     parsed = OverridesParser.create().parse_overrides(overrides)
-    return [o for o in parsed if not o.get_key_element().lstrip("+~").startswith("hydra")]
+    return [o for o in parsed if not _OF_THE_FRAME.match(o.get_key_element())]
 
 
-def _sweep_name() -> str:
-    return _folder_name(o.input_line or "" for o in _command())
+def _sweep_name(given: str | None) -> str:
+    if given is None:
+        return _folder_name(o.input_line or "" for o in _command())
+    if not _NAME.fullmatch(str(given)):
+        raise UserError(
+            f"sweep.name={given} is no plain name for a folder below multirun/; use letters, digits "
+            f"and . _ + - (at most {_LONGEST_NAME}), and begin with none of the signs."
+        )
+    return str(given)
 
 
 def _swept_keys() -> list[str]:
@@ -55,7 +68,8 @@ def _swept_keys() -> list[str]:
 
 def _job_name(overrides: Sequence[str], swept: Sequence[str]) -> str:
     """The swept overrides; all of them where a sweeper of its own varies others."""
-    return _folder_name([o for o in overrides if o.split("=")[0] in swept] or overrides)
+    own = [override for override in overrides if not _OF_THE_FRAME.match(override)]
+    return _folder_name([o for o in own if o.split("=")[0] in swept] or own)
 
 
 def _variant(overrides: Sequence[str], swept: Sequence[str]) -> dict[str, Any]:

@@ -4,20 +4,24 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from lic.entry import end, is_main_process, user_message
 from lic.errors import UserError, visible
 from lic.locking import WRITTEN, only_writer
 from lic.status import STATUS_FILE, read_status
 from lic.sweep.names import look_up
+from lic.sweep.record import Record, detached, read_record
 
 _lock = ExitStack()  # not kept by the callback: launchers pickle it
+
+_UNFINISHED = {"interrupted": "it was interrupted, and can go on", "running": "it died without a word"}
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +32,31 @@ def _keep_locked(folder: Path, written: Sequence[str] = WRITTEN) -> None:
         _lock.enter_context(only_writer(folder, written))
     except (UserError, OSError) as error:  # Hydra would turn it into a warning
         end(user_message(error) or str(error))
+
+
+def _sweep_folder(config: DictConfig) -> Path:
+    """Where it is, looked up in the command's own process."""
+    try:
+        look_up(config)
+        return Path(config.hydra.sweep.dir)
+    except OmegaConfBaseException as error:
+        end(user_message(error) or str(error))
+
+
+def _check_detached(config: DictConfig) -> None:
+    """Refuse to leave jobs that run in this process, or whose results something waits for."""
+    if not detached(config):
+        return
+    if "submitit" not in config.hydra.launcher._target_:
+        end("sweep.detach=true leaves the jobs to a launcher; add hydra/launcher=slurm or local.")
+    if "BasicSweeper" not in config.hydra.sweeper._target_:
+        end("sweep.detach=true leaves, and this hydra/sweeper waits for results; leave one of them out.")
+
+
+def _say_how_to_look(folder: Path) -> None:
+    shown = shlex.quote(str(folder))
+    print(f"Submitted. To look at the jobs: lic sweep status {shown}")
+    print(f"When they have ended:           lic sweep collect {shown}")
 
 
 class SweepSummary(Callback):
@@ -44,8 +73,17 @@ class SweepSummary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra in the process that starts the sweep, which keeps the lock to its end."""
-        look_up(config)
-        _keep_locked(Path(config.hydra.sweep.dir), ["*"])  # jobs have any name
+        folder = _sweep_folder(config)
+        _check_detached(config)
+        _keep_locked(folder, ["*"])  # jobs have any name
+        earlier = read_record(folder)
+        known = earlier.jobs if earlier and earlier.is_of(folder) else {}
+        name = config.hydra.job.config_name
+        Record(name, tuple(sys.argv[1:]), str(Path.cwd()), str(folder.resolve()), known).save()
+        with suppress(ImportError):
+            from lic.sweep import launchers  # submitit is an extra
+
+            launchers.take_over()
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra after a single run."""
@@ -54,7 +92,10 @@ class SweepSummary(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra in the process that started the sweep."""
         try:
-            self._summarize(config)
+            if detached(config):
+                _say_how_to_look(Path(config.hydra.sweep.dir))
+            else:
+                self._summarize(config)
         finally:
             _lock.close()
 
@@ -64,7 +105,9 @@ class SweepSummary(Callback):
         from lic.report.summary import summarize
 
         folder = Path(config.hydra.sweep.dir)
-        jobs = sorted(status.parent for status in folder.glob(f"*/{STATUS_FILE}"))
+        record = read_record(folder)
+        submitted = [folder / name for name in (record.jobs if record else ())]
+        jobs = sorted({*submitted, *(status.parent for status in folder.glob(f"*/{STATUS_FILE}"))})
         states = {job: read_status(job) for job in jobs}
         try:
             if any(next(folder.rglob(name), None) for name in (RESULT_FILE, SUPER_RESOLUTION_FILE)):
@@ -76,7 +119,9 @@ class SweepSummary(Callback):
             )
             sys.exit(1)
         failed = {
-            job: s.get("error", "it did not finish") for job, s in states.items() if s.get("status") != "done"
+            job: s.get("error", _UNFINISHED.get(str(s.get("status")), "it did not finish"))
+            for job, s in states.items()
+            if s.get("status") != "done"
         }
         for job_folder, error in failed.items():
             print(visible(f"Failed: {job_folder}: {error}"), file=sys.stderr)

@@ -9,7 +9,7 @@ from lic.runs import run_folder
 from lic.store.checkpoint import CHECKPOINTS
 from lic.training.checkpoints import Checkpoints
 from lic.training.logs import ProgressBar
-from lic.training.pace import Pace
+from lic.training.pace import Pace, Progress
 
 
 def callbacks_of(cfg: DictConfig, monitor: str) -> tuple[Checkpoints, list[Callback]]:
@@ -18,4 +18,4 @@ def callbacks_of(cfg: DictConfig, monitor: str) -> tuple[Checkpoints, list[Callb
     averaging = [EMAWeightAveraging(decay=cfg.ema, use_buffers=False)] if cfg.ema else []
     given = [instantiate(callback) for callback in cfg.trainer.callbacks or ()]
     shown = [ProgressBar()] if cfg.trainer.get("enable_progress_bar", True) else []
-    return checkpoints, [*given, *averaging, checkpoints, Pace(), *shown]
+    return checkpoints, [*given, *averaging, checkpoints, Pace(), Progress(run_folder()), *shown]

@@ -61,8 +61,13 @@ class Checkpoints(Checkpoint):
         self._goes_on = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let the trainer write whole files; see whether it goes on with a run of this folder."""
+        """Let the trainer write whole files."""
         trainer.strategy.checkpoint_io = WholeFiles()
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """See whether it goes on with a run of this folder: before now the trainer names no checkpoint."""
         start = trainer.ckpt_path
         self._goes_on = start is not None and Path(start).resolve().parent == self.folder.resolve()
 

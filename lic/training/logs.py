@@ -1,6 +1,7 @@
 """Loggers, progress bar, filtered warnings."""
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from lic.models import describe_model
 from lic.runs import in_sweep, run_folder
 from lic.store.description import model_options
 from lic.store.objective import Objective
+from lic.tracking import as_far_as_wandb_lives, run_id
 from lic.training.base import Training
 
 METRICS_FILE = "metrics.csv"
@@ -28,7 +30,7 @@ _NOT_FOR_USERS = (
     ".*does not have many workers",
     "Found .* module\\(s\\) in eval mode at the start",  # batch normalisation that start_from froze
     "Checkpoint directory .* exists and is not empty",  # the run that is being continued
-    "The `srun` command is available",  # processes of one machine need none
+    "The `srun` command is available",  # one process needs none
 )
 
 
@@ -88,16 +90,17 @@ def loggers(cfg: DictConfig, config: dict[str, Any], objective: Objective) -> It
             names["name"] = f"{describe_model(**model_options(config))}, {objective.setting}"
         for name, node in cfg.logger.items():
             own = {key: value for key, value in names.items() if key not in node} if name == "wandb" else {}
+            if name == "wandb":
+                own["id"] = run_id(folder)
             made.append(instantiate(node, **own))
             if name != "csv":
                 made[-1].log_hyperparams(config)
         yield made
         exit_code = 0
     finally:
-        if "wandb" in cfg.logger:
-            import wandb  # half a second that other loggers need not wait
-
-            wandb.finish(exit_code=exit_code)
+        if wandb := sys.modules.get("wandb"):  # not if a signal came while it was being imported
+            with as_far_as_wandb_lives():
+                wandb.finish(exit_code=exit_code)
 
 
 def _set_aside(metrics: Path) -> None:

@@ -1,17 +1,21 @@
-"""How long a training will take, said before its first step."""
+"""How long a training will take, said before its first step, and how far it is."""
 
 import logging
 import time
+from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 
 from lic import interruption
 from lic.data.loading import Endless
+from lic.status import say_how_far
 from lic.training.base import Training
 from lic.training.processes import agreed
 
 _ENOUGH = 2.0  # seconds; a faster first pass is mostly warming up, and a second one is timed
+_SECONDS_BETWEEN = 10.0  # two looks at how far a training is
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +63,32 @@ class Pace(Callback):
             torch.accelerator.synchronize()
         making, computing = made - start, time.perf_counter() - made
         return max(making / loader.num_workers, computing) if loader.num_workers else making + computing
+
+
+class Progress(Callback):
+    """Keeps in the run's ``status.json`` how far the training is, for `lic sweep status`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._step, self._clock = 0, 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._step, self._clock = trainer.global_step, time.monotonic()
+        self._say(trainer)
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Now and then write the step, and the seconds that one has taken since the last time."""
+        seconds, steps = time.monotonic() - self._clock, trainer.global_step - self._step
+        if seconds > _SECONDS_BETWEEN and steps:
+            self._say(trainer, seconds_per_step=seconds / steps)
+            self._step, self._clock = trainer.global_step, time.monotonic()
+
+    def _say(self, trainer: Trainer, **pace: float) -> None:
+        if trainer.is_global_zero:
+            say_how_far(
+                self.folder, step=trainer.global_step, steps=trainer.max_steps, when=time.time(), **pace
+            )
 
 
 def duration(seconds: float) -> str:

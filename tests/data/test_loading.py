@@ -1,3 +1,4 @@
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from lic.data import DeadLeaves, ImageData, Pixels
 from lic.data.images import with_channels
-from lic.data.loading import Batch, Batches, WholeImages
+from lic.data.loading import Batch, Batches, Endless, WholeImages
 from lic.store.objective import Objective
 from lic.training.base import Training
 from lic.training.checkpoints import Checkpoints
@@ -136,3 +137,17 @@ def test_a_resumed_training_has_the_epochs_of_an_uninterrupted_one(
         rest, _ = fit(folder, max_steps=7, ckpt_path=str(last), **options)
         assert rest.seen == whole.seen[done:], (step, done)
         assert rest.ended[-1] == whole.ended[-1]
+
+
+def test_data_workers_start_where_another_way_of_starting_processes_is_set() -> None:
+    """As in joblib's workers, whose own way asks processes for what torch's do not have."""
+    import joblib.externals.loky  # noqa: F401 - it registers its way
+
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("loky", force=True)
+    try:
+        batches = Batches(DeadLeaves(), range(2), 32, 3, seed=0)
+        first = next(iter(Endless(batches, lambda: 0, num_workers=1)))
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+    assert torch.equal(first.patches, batches[0].patches)

@@ -9,6 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from lic.entropy import update_tables
 from lic.store.checkpoint import read_checkpoint
+from lic.training.checkpoints import Checkpoints
 
 from .recording import At, step_of
 
@@ -124,6 +125,19 @@ def test_a_full_disk_leaves_the_checkpoint_that_was_there(
     assert str(caught.value.filename).endswith("t.ckpt")
     assert step_of(tmp_path, "last") == 2
     assert sorted(f.name for f in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+@pytest.mark.parametrize("steps", [2, 6])
+def test_a_run_that_goes_on_keeps_its_best_state(
+    make_codec: Any, fit: Any, tmp_path: Path, steps: int
+) -> None:
+    """Also where nothing is left to train: a run may be ended while its files are measured."""
+    fit(make_codec(), tmp_path, first=Costs(1.0), max_steps=2)
+    last = str(tmp_path / "checkpoints" / "last.ckpt")
+    options = {"max_steps": steps, "val_check_interval": 6, "minutes": 1e-9}
+    ended = fit(make_codec(), tmp_path, first=Costs(5.0), ckpt_path=last, **options)
+    (checkpoints,) = (c for c in ended.callbacks if isinstance(c, Checkpoints))
+    assert checkpoints.best_cost == 1.0 and step_of(tmp_path, "best") == 2
 
 
 def test_the_best_cost_of_another_run_does_not_count(make_codec: Any, fit: Any, tmp_path: Path) -> None:

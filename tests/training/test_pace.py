@@ -1,4 +1,5 @@
 import re
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from lightning.pytorch.plugins import Precision
 
 from lic.data import DeadLeaves, ImageData
 from lic.data.loading import Batch
+from lic.status import read_status, write_status
 from lic.training import pace
 from lic.training.pace import duration
 
@@ -100,3 +102,30 @@ def test_the_pace_includes_the_data_and_waits_for_the_device(
     with caplog.at_level("INFO", "lic.training.pace"):
         pace.Pace().on_train_start(trainer, codec)  # type: ignore[arg-type]
     assert f"10 steps of about {seconds} s" in caplog.text
+
+
+def test_a_running_job_says_how_far_it_is(
+    make_codec: Any, fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    class Look(Callback):
+        def on_train_batch_end(self, *_: Any) -> None:
+            seen.append(read_status(tmp_path))
+
+    monkeypatch.setattr(pace, "_SECONDS_BETWEEN", 1e-9)
+    write_status(tmp_path, status="running", config="x")
+    fit(make_codec(), tmp_path, Look(), max_steps=3)
+    assert [status["step"] for status in seen] == [1, 2, 3]
+    for status in seen:
+        assert (status["status"], status["config"], status["steps"]) == ("running", "x", 3)
+        assert 0 < status["seconds_per_step"] < 60 and 0 <= time.time() - status["when"] < 60
+
+
+def test_that_is_not_said_often_nor_where_nobody_runs(make_codec: Any, fit: Any, tmp_path: Path) -> None:
+    fit(make_codec(), tmp_path / "alone", max_steps=2)
+    assert read_status(tmp_path / "alone") == {}
+    (tmp_path / "job").mkdir()
+    write_status(tmp_path / "job", status="running")
+    fit(make_codec(), tmp_path / "job", max_steps=2)
+    assert read_status(tmp_path / "job")["step"] == 0

@@ -1,0 +1,138 @@
+"""A Slurm cluster of one node on this machine, in a temporary folder, for the time of a test."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue")
+_CONFIGURATION = """\
+ClusterName=lic
+SlurmctldHost=localhost
+SlurmctldPort={controller_port}
+SlurmdPort={node_port}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerParameters=sched_interval=5,batch_sched_delay=0
+ReturnToService=2
+SlurmdParameters=config_overrides
+MpiDefault=none
+JobRequeue=1
+KillWait=10
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+NodeName=localhost NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=4000 State=UNKNOWN
+PartitionName=low Nodes=localhost Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE
+PartitionName=high Nodes=localhost MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
+"""
+
+
+class NoClusterError(Exception):
+    """Why there is none."""
+
+
+@contextmanager
+def cluster(folder: Path, cpus: int | None = None) -> Iterator[dict[str, str]]:
+    """Start the daemons; the environment in which Slurm's commands find them.
+
+    No accounting, as on many small clusters: `sacct` knows nothing.
+
+    Raises:
+        NoClusterError: Slurm is not installed, or does not start here; the text says which.
+    """
+    os.environ["PATH"] += f"{os.pathsep}/usr/sbin"
+    if missing := [name for name in PROGRAMS if not shutil.which(name)]:
+        raise NoClusterError(f"{missing[0]} is not installed (slurm-wlm and munge)")
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    for name in ("state", "spool"):
+        (folder / name).mkdir()
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o600)
+    configuration = folder / "slurm.conf"
+    user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    ports = {"controller_port": _free_port(), "node_port": _free_port()}
+    cpus = cpus or os.cpu_count()
+    configuration.write_text(_CONFIGURATION.format(folder=folder, user=user, cpus=cpus, **ports))
+    files = {"key": key, "socket": folder / "munge.socket", "pid": folder / "munged.pid"}
+    files |= {"log": folder / "munged.log", "seed": folder / "munged.seed"}
+    options = [f"--{name}{'' if name == 'socket' else '-file'}={path}" for name, path in files.items()]
+    environment = os.environ | {"SLURM_CONF": str(configuration)}
+    daemons = [
+        ["munged", "--foreground", "--force", *options],
+        ["slurmctld", "-D", "-f", str(configuration)],
+        ["slurmd", "-D", "-N", "localhost", "-f", str(configuration)],
+    ]
+    started: list[subprocess.Popen[bytes]] = []
+    said = (folder / "daemons.txt").open("wb")
+    try:
+        for command in daemons:
+            started.append(
+                subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=said,
+                    start_new_session=True,
+                )
+            )
+            time.sleep(0.5)
+        _wait_until_idle(environment, started, folder)
+        yield {"SLURM_CONF": str(configuration)}
+    finally:
+        subprocess.run(["scancel", "--user", user], env=environment, capture_output=True, check=False)
+        for daemon in reversed(started):
+            daemon.terminate()
+            try:
+                daemon.wait(20)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+        said.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _wait_until_idle(
+    environment: dict[str, str], daemons: list[subprocess.Popen[bytes]], folder: Path
+) -> None:
+    for _ in range(60):
+        asked = subprocess.run(
+            ["sinfo", "--noheader", "--format=%t"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if set(asked.stdout.split()) == {"idle"}:
+            return
+        if any(daemon.poll() is not None for daemon in daemons):
+            break
+        time.sleep(0.5)
+    raise NoClusterError(
+        f"Slurm does not start: {(folder / 'daemons.txt').read_text('utf-8', 'replace')[-400:]}"
+    )

@@ -1,0 +1,128 @@
+"""The launchers of submitit, against commands that answer as Slurm's; tests/test_slurm.py has real ones."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lic.status import write_status
+
+from .conftest import Answering
+
+SWEEP = "multirun/x"
+COMMAND = ("-m", "model=baseline", "lambda=5,10", "sweep.name=x", "hydra/launcher=slurm")
+
+
+@pytest.fixture
+def train(run_python: Any, repository: Path, answering: Answering) -> Any:
+    """Run the command where Slurm is; it starts no job, so none comes to its end."""
+    answering("srun", "false")
+    answering("sbatch", "echo Submitted batch job 7")
+    return lambda *more: run_python(repository / "train.py", *COMMAND, *more)
+
+
+def _jobs(folder: Path) -> dict[str, str]:
+    return json.loads((folder / SWEEP / "sweep.json").read_text())["jobs"]
+
+
+def test_jobs_that_left_no_result_are_waited_for_no_longer(
+    train: Any, answering: Answering, tmp_path: Path
+) -> None:
+    """The plugin's own launcher would ask sacct, which is not here, for ever. A mute Slurm is waited for."""
+    listed = "echo '7_0|RUNNING|x'"
+    asked = answering("squeue", f"case $(wc -l < {tmp_path}/squeue.txt) in 1) {listed};; 2) exit 1;; esac")
+    done = train()
+    assert done.returncode == 3, done.stderr
+    assert len(asked.read_text().splitlines()) == 4, "waiting thrice, and then how they ended"
+    assert "2 jobs: 2 to submit, 0 queued or running already, 0 done." in done.stdout
+    assert "Slurm does not answer; waiting until it does." in done.stdout
+    for name in ("lambda-5", "lambda-10"):
+        assert f"Failed: {SWEEP}/{name}: it did not finish" in done.stderr
+    script = next((tmp_path / SWEEP).rglob("*submission.sh")).read_text()
+    for line in ("--requeue", "--array=0-1%2", "--time=1440", "--signal=USR2@120", "--mem=16GB"):
+        assert line in script
+
+
+def test_a_detached_command_leaves_and_the_same_one_submits_nothing_twice(
+    train: Any, answering: Answering, tmp_path: Path
+) -> None:
+    submitted = answering("sbatch", "echo Submitted batch job 7")
+    first = train("sweep.detach=true")
+    assert first.returncode == 0, first.stderr
+    assert "lic sweep status multirun/x" in first.stdout and "lic sweep collect multirun/x" in first.stdout
+    assert _jobs(tmp_path) == {"lambda-5": "7_0", "lambda-10": "7_1"}
+    write_status(tmp_path / SWEEP, status="running")
+
+    answering("squeue", "echo '7_0|RUNNING|x'; echo '7_1|PENDING|x'")
+    again = train("sweep.detach=true")
+    assert "0 to submit, 2 queued or running already, 0 done." in again.stdout
+    assert len(submitted.read_text().splitlines()) == 1
+
+    answering("squeue", "echo '7_1|PENDING|x'")
+    answering("sbatch", "echo Submitted batch job 8")
+    more = train("sweep.detach=true", "lambda=5,10,15")
+    assert "2 to submit, 1 queued or running already" in more.stdout, "a sweep may grow under its name"
+    assert _jobs(tmp_path) == {"lambda-5": "8_0", "lambda-10": "7_1", "lambda-15": "8_1"}
+
+
+def test_a_job_is_done_only_with_the_same_configuration(
+    train: Any, answering: Answering, tmp_path: Path
+) -> None:
+    train("sweep.detach=true")
+    for name in ("lambda-5", "lambda-10"):
+        (tmp_path / SWEEP / name).mkdir()
+    write_status(tmp_path / SWEEP / "lambda-5", status="done", cost=1.0, config="of another one")
+    write_status(tmp_path / SWEEP / "lambda-10", status="done", cost=1.0)
+    answering("squeue", "true")
+    assert "1 to submit, 0 queued or running already, 1 done." in train("sweep.detach=true").stdout
+
+
+def test_what_slurm_refuses_is_one_sentence(train: Any, answering: Answering) -> None:
+    answering("sbatch", "echo 'sbatch: error: invalid partition specified: fast' >&2; exit 1")
+    done = train()
+    slurms, ours = done.stderr.splitlines()
+    assert done.returncode == 2 and slurms == "sbatch: error: invalid partition specified: fast"
+    assert ours == f"Error: Slurm takes no such jobs ({slurms}); hydra.launcher.* has what is asked of it."
+
+
+def test_without_slurm_it_says_where_to_submit(
+    run_python: Any, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = run_python(repository / "train.py", *COMMAND)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("Error: There is no Slurm on this machine")
+
+
+def test_who_stops_waiting_is_told_that_the_jobs_go_on(
+    train: Any, answering: Answering, repository: Path, tmp_path: Path
+) -> None:
+    answering("squeue", "echo '7_0|RUNNING|x'")
+    command = [sys.executable, str(repository / "train.py"), *COMMAND]
+    environment = os.environ | {"PYTHONPATH": str(repository)}
+    waiting = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "squeue.txt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=60)
+    assert waiting.returncode == 130, said
+    assert "Interrupted by SIGINT. The jobs go on at Slurm: `lic sweep status multirun/x` shows them" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["hydra/launcher=basic"], "add hydra/launcher=slurm or local."),
+        (["hydra/launcher=joblib"], "add hydra/launcher=slurm or local."),
+    ],
+)
+def test_nothing_else_can_be_left_alone(train: Any, tmp_path: Path, more: list[str], sentence: str) -> None:
+    done = train("sweep.detach=true", *more)
+    assert done.returncode == 2 and sentence in done.stderr and not (tmp_path / "multirun").exists()
