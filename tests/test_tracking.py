@@ -58,6 +58,7 @@ def test_an_id_that_lic_did_not_make_is_replaced(tmp_path: Path, odd: str) -> No
     assert made != odd and tracking.run_id(tmp_path) == made
 
 
+@pytest.mark.slow
 def test_a_training_outlives_wandb(tmp_path: Path) -> None:
     """Schedulers send SIGTERM to all processes of a job, W&B's own among them."""
     code = (
@@ -89,6 +90,7 @@ def test_an_id_is_no_link(tmp_path: Path) -> None:
     assert (tmp_path / "other").read_text() == "01234567"
 
 
+@pytest.mark.slow
 def test_both_parts_of_a_run_are_one_at_wandb(tmp_path: Path) -> None:
     """Offline, each has a folder of its own, which W&B joins by their id when they are uploaded."""
     code = (

@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 import torch
 
 from lic.models import build_model, full_options
@@ -21,6 +22,7 @@ def test_the_papers_networks() -> None:
     assert rows[9] == ["residual_gn", "128", "128", "1", "9,432,327", "963,680", "1.000"]
 
 
+@pytest.mark.slow
 def test_another_network_stands_below() -> None:
     (row,) = cells({"name": "residual_gn", "importance": False, "bottleneck": 60})[10:]
     assert row == ["residual_gn · importance False", "64", "60", "1", "2,302,454", "242,876", "0.469"]
@@ -28,6 +30,7 @@ def test_another_network_stands_below() -> None:
     assert row[0].endswith("gdn · channels 1") and row[1] == "8"
 
 
+@pytest.mark.slow
 def test_the_largest_rate_is_that_of_a_network_that_keeps_all() -> None:
     options: dict[str, Any] = {"name": "residual_gn", "width": 8, "importance": False, "residuals": 2}
     bits = build_model(**options)(torch.zeros(1, 3, 64, 64)).bits

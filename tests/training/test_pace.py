@@ -92,6 +92,7 @@ def test_the_pace_includes_the_data_and_waits_for_the_device(
     data = ImageData(train=Slow(), valid=DeadLeaves(1, 64), batch_size=2, patch_size=64, num_workers=workers)
     trainer = SimpleNamespace(
         is_global_zero=True,
+        world_size=1,
         max_steps=10,
         global_step=0,
         train_dataloader=data.train_dataloader(),
