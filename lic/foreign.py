@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -87,3 +88,18 @@ def read_json(folder: Path, name: str, largest: int = LARGEST_JSON) -> Any:
         raise ValueError("it is nested too deeply") from error
     except OSError as error:
         raise ValueError(error.strerror) from error
+
+
+def check_archive(path: Path) -> None:
+    """Refuse archives that grow when they are read (torch writes none), or that rotted on a disk.
+
+    torch's loader looks at no checksum.
+
+    Raises:
+        ValueError, OSError, zipfile.BadZipFile: it is one of these, or no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("packed")
+        if archive.testzip():
+            raise ValueError("damaged")

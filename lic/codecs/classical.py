@@ -83,13 +83,17 @@ class PillowCodec(FileCodec):
         return Encoded(data, reconstruct=lambda: self.decode(data), estimate_bits=lambda: math.nan)
 
     def decode(self, data: bytes, shape: tuple[int, ...] | None = None) -> Pixels:
-        """See `FileCodec.decode`; with ``shape``, an image ``[H, W, C]`` of another is refused unread."""
+        """See `FileCodec.decode`; with ``shape``, an image ``[H, W, C]`` of another, or of a
+        kind that `encode` does not write, is refused unread.
+        """
         try:
             with PIL.Image.open(io.BytesIO(data), formats=[self.format.pillow]) as image:
                 gray = self.format.is_gray(image, data)
                 found = image.height, image.width, 1 if gray else 3
                 if shape and found != tuple(shape):
                     raise ValueError(f"its image has the shape {found} where {tuple(shape)} was to be")
+                if shape and (image.mode not in ("L", "RGB") or getattr(image, "n_frames", 1) > 1):
+                    raise ValueError("it is another kind of image than lic writes")
                 return np.asarray(image.convert("L" if gray else "RGB")).reshape(found)
         except BROKEN as error:
             reason = "it does not begin as one" if isinstance(error, PIL.UnidentifiedImageError) else error

@@ -22,9 +22,13 @@ METHODS = (
     *("adaptive-huffman", "adaptive-huffman-runs", "adaptive-huffman-left", "adaptive-huffman-left-runs"),
     *("adaptive-huffman-up", "adaptive-huffman-up-runs"),
     *("range", "range-runs", "range-left", "range-left-runs", "range-up", "range-up-runs"),
-    *("png", "bmp", "jpeg", "jpeg_444", "jpeg2000", "webp", "avif"),
+    *("png", "bmp", "jpeg", "jpeg_444", "jpeg2000", "webp"),
 )
-"""The inner coders by the numbers that streams have as their method: of `lic.entropy.pixels`, then files."""
+"""The inner coders by the numbers that streams have as their method: of `lic.entropy.pixels`, then files.
+
+Not AVIF: its decoder makes an image of a frame of any size before it tells that size.
+"""
+_JPEG_SCAN, _MOST_SCANS = b"\xff\xda", 16  # each is decoded over the whole image; ours have one
 MEASURED = ("huffman", "jpeg-50", "jpeg-80", "jpeg-95")
 """The settings of an evaluation that is told no others. Each takes every image through the network again."""
 
@@ -111,6 +115,8 @@ def _kept_by(inner: str, payload: bytes, shape: Shape) -> Pixels:
     if inner in CODERS:
         return CODERS[inner].decode(payload, shape)
     codec = PillowCodec(inner)
+    if inner in ("jpeg", "jpeg_444") and payload.count(_JPEG_SCAN) > _MOST_SCANS:
+        raise StreamError("The stream's compact image has more scans than an encoder writes: it is forged.")
     try:
         return codec.decode(payload, shape)
     except UserError as error:

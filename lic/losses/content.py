@@ -5,16 +5,20 @@ the features are divided by 12.75, which weighs their squares with about 0.006.
 """
 
 import os
+import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lic.errors import UserError
+from lic.foreign import check_archive
 from lic.layers import conv
 
 FEATURE_WEIGHT = 0.006
+_NUMBERS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 _PEAK_TO_PEAK = 2  # of the paper's -1…1, against 0…1
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as VGG19 was trained
 _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))  # channels, and how many convolutions
@@ -70,6 +74,10 @@ class FeatureLoss:
 def _load(net: nn.Module, file: str | os.PathLike[str]) -> None:
     wanted = {f"features.{name}": value for name, value in net.state_dict().items()}
     try:
+        if not Path(file).is_file():
+            raise ValueError("no file")
+        if zipfile.is_zipfile(file):  # older ones are none
+            check_archive(Path(file))
         found = torch.load(file, map_location="cpu", weights_only=True)
         if not isinstance(found, Mapping):
             raise TypeError("no mapping")
@@ -87,5 +95,8 @@ def _load(net: nn.Module, file: str | os.PathLike[str]) -> None:
 
 
 def _fits(found: Any, wanted: Tensor) -> bool:
-    ordinary = isinstance(found, Tensor) and found.layout == torch.strided and found.is_floating_point()
+    """A pickle can also make sparse, nested and placeless tensors, or of numbers that none can compare."""
+    if not isinstance(found, Tensor) or found.is_nested or found.device.type != "cpu":
+        return False
+    ordinary = found.layout == torch.strided and found.dtype in _NUMBERS
     return ordinary and found.shape == wanted.shape and bool(found.isfinite().all())

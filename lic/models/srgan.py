@@ -15,6 +15,8 @@ from lic.models.base import Network, check_layer_width
 from lic.models.tiling import keep, margin, seen_of, tiles
 
 FACTOR = 4
+MOST_BLOCKS = 256
+"""A file may ask for as many as it likes, and they take time even where they have next to no weights."""
 _HALVES = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]])  # of two new pixels
 _BILINEAR = torch.einsum("ai,bj->abij", _HALVES, _HALVES).reshape(4, 3, 3)
 
@@ -39,7 +41,7 @@ class SRResNet(Network):
         blocks: residual blocks; 16 in the paper.
 
     Raises:
-        UserError: an option that is no positive number.
+        UserError: an option that is no positive number, or too many blocks.
     """
 
     use = (
@@ -51,6 +53,8 @@ class SRResNet(Network):
         super().__init__()
         check_layer_width("model.width", width)
         check_layer_width("model.blocks", blocks)
+        if blocks > MOST_BLOCKS:
+            raise UserError(f"model.blocks must be a positive number up to {MOST_BLOCKS}, not {blocks}.")
         self.first = nn.Sequential(conv(3, width, 9), nn.PReLU())
         self.trunk = nn.Sequential(
             *(_Residual(width) for _ in range(blocks)), conv(width, width, 3), nn.BatchNorm2d(width)

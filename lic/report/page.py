@@ -16,6 +16,7 @@ import plotly.offline
 
 from lic.atomic import write_text
 from lic.drawing.panels import SIDE
+from lic.errors import visible
 from lic.evaluation.points import (
     ANCHOR,
     BDRate,
@@ -80,6 +81,7 @@ def write_report(folders: Sequence[Path], output: Path, source: str) -> None:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lic.report", "."),
         autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,  # not what is markup already
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from lic.errors import UserError, naming_file
-from lic.foreign import inside
+from lic.foreign import check_archive, inside
 from lic.models import Network, net_weights
 from lic.store.description import Description
 from lic.store.objective import Objective
@@ -61,7 +60,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         UserError: the file is not a checkpoint of lic.
     """
     try:
-        _check_archive(path)
+        check_archive(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(checkpoint, dict):
             raise TypeError("no dictionary")
@@ -110,15 +109,3 @@ def first_readable(files: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
         except UserError as error:
             _log.warning("%s", error)
     return last, read_checkpoint(last)
-
-
-def _check_archive(path: Path) -> None:
-    """Refuse archives that grow when they are read (torch writes none), or that rotted on a disk.
-
-    torch's loader looks at no checksum.
-    """
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
-            raise ValueError("packed")
-        if archive.testzip():
-            raise ValueError("damaged")

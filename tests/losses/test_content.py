@@ -1,5 +1,7 @@
 """The content losses of SRGAN, beside torchvision's VGG19."""
 
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,9 @@ class _Evil:
         ({"features.0.weight": torch.zeros(64, 3, 5, 5)}, r"not of the shape \[64, 3, 3, 3\]"),
         ({"features.0.weight": torch.full((64, 3, 3, 3), torch.nan)}, "no tensor of finite numbers"),
         ({"features.0.weight": "text"}, "is no VGG19"),
+        ({"features.0.weight": torch.zeros(64, 3, 3, 3, device="meta")}, "no tensor of finite numbers"),
+        ({"features.0.weight": torch.zeros(64, 3, 3, 3).to(torch.float8_e4m3fn)}, "no tensor of finite"),
+        ({"features.0.weight": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])}, "no tensor of"),
     ],
 )
 def test_other_files_are_refused(
@@ -75,3 +80,15 @@ def test_other_files_are_refused(
     with pytest.raises(UserError, match=sentence) as refused:
         FeatureLoss(file)
     assert str(refused.value).startswith(f"content.weights={file} ") and capsys.readouterr().out == ""
+
+
+def test_what_is_no_file_or_grows_is_refused_unread(tmp_path: Path) -> None:
+    pipe, packed, whole = tmp_path / "pipe", tmp_path / "packed.pth", tmp_path / "whole.pth"
+    os.mkfifo(pipe)
+    torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, whole)
+    with zipfile.ZipFile(whole) as found, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made:
+        for name in found.namelist():
+            made.writestr(name, found.read(name))
+    for file in (pipe, packed):
+        with pytest.raises(UserError, match="cannot be read"):
+            FeatureLoss(file)

@@ -149,7 +149,9 @@ def test_it_learns_to_beat_bicubic_interpolation() -> None:
     assert quality(made(small)) > bicubic + 0.3
 
 
-@pytest.mark.parametrize("options", [{"width": 0}, {"blocks": 0}, {"blocks": 1.5}, {"width": True}])
+@pytest.mark.parametrize(
+    "options", [{"width": 0}, {"blocks": 0}, {"blocks": 1.5}, {"blocks": 257}, {"width": True}]
+)
 def test_impossible_options_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(UserError, match=rf"model\.{next(iter(options))} must be a positive number"):
         net(**options)
