@@ -241,7 +241,9 @@ def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 _TRAIN = re.compile(r"(python train\.py|lic train) (?!.*--(help|cfg))")
 _SESSION = {command for command in COMMANDS if "hydra/launcher=" in command or "multirun/first" in command}
 """At a cluster; tests/test_slurm.py has one."""
-_TRAININGS = sorted(filter(_TRAIN.match, {*COMMANDS} - _SESSION))
+_SEVERAL = {command for command in COMMANDS if "trainer=ddp" in command}
+"""On several devices; tests/training/test_two_processes.py has the processes."""
+_TRAININGS = sorted(filter(_TRAIN.match, {*COMMANDS} - _SESSION - _SEVERAL))
 _FIRST = {command for file, command in PRINTED if file in ("README.md", "Makefile") or "…" in command}
 
 
@@ -263,7 +265,7 @@ def _run(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", sorted({*COMMANDS} - {*_TRAININGS} - _SESSION))
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {*_TRAININGS} - _SESSION - _SEVERAL))
 def test_a_printed_command_runs(here: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     """And leaves what it names; an evaluation, a report."""
     output = _output(shlex.split(command))
