@@ -146,6 +146,7 @@ _OTHERS: dict[str, dict[str, Any]] = {  # runs of other models
     "COMPACT": {"name": "icm_irm", "width": 4},
     "GRAY": {"name": "comcnn_reccnn", "width": 4, "channels": 1},
     "SRRESNET": {"name": "srgan"},
+    "GENERATOR": {"name": "srgan"},
     "SRGAN": {"name": "srgan", "width": 16, "blocks": 2},
 }
 _SETS = {
