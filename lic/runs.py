@@ -144,6 +144,8 @@ def _how_it_failed(error: BaseException) -> str:
 
 
 def _how_to_continue(folder: Path) -> str:
+    if not is_main_process():  # the first one says it
+        return ""
     if in_sweep():
         return "The same command continues the sweep."
     if not (folder / "checkpoints" / "last.ckpt").is_file():

@@ -197,6 +197,7 @@ def test_options_of_lightning_are_used_or_refused(config: Compose) -> None:
         "+trainer.limit_train_batches=0": "there is no step to take",
         "+trainer.max_epochs=2": "trainer.max_epochs has no place .*; give trainer.max_steps",
         "data.epoch_batches=3 trainer.accumulate_grad_batches=2": "epoch_batches=3 counts batches",
+        "trainer=ddp trainer.accelerator=cpu": "counts processes; give a number",
         "+trainer.enable_checkpointing=false": "ends in a checkpoint",
         "+training.lmbd=3": "lmbd",
         "+sede=3": "Unknown option sede",

@@ -77,6 +77,8 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         raise UserError(f"checkpoint_minutes must be a positive number, not {minutes!r}.")
     if cfg.ema is not None and not (isinstance(cfg.ema, float) and 0 < cfg.ema < 1):
         raise UserError(f"ema must be a decay between 0 and 1 such as 0.999, or null, not {cfg.ema!r}.")
+    if cfg.trainer.accelerator == "cpu" and cfg.trainer.devices in (-1, "auto"):
+        raise UserError("On a CPU trainer.devices counts processes; give a number, as in trainer.devices=2.")
     if in_sweep() and cfg.trainer.devices != 1 and "Basic" in HydraConfig.get().launcher._target_:
         raise UserError(
             "The jobs of a sweep run one after another in one process, on one device each; leave out -m to "
