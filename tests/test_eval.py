@@ -82,6 +82,7 @@ def test_what_is_no_image_set_is_refused(
     assert stop.value.code == 2 and sentence in error and "Traceback" not in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("models", ["gray", "low,gray"])
 def test_a_gray_model_names_the_image_in_colour_before_the_work(
     models: str,

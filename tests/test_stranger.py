@@ -136,6 +136,7 @@ def test_a_codec_without_a_network(lic: Any, photos: Path, tmp_path: Path) -> No
     assert "choose one of jpeg, jpeg_444, jpeg2000, webp, avif, png, bmp, tiff." in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
