@@ -9,7 +9,6 @@ from typing import Any
 
 from lic.atomic import write_text
 from lic.codecs.base import CodecInfo
-from lic.errors import UserError
 from lic.evaluation.values import (
     check_fields,
     check_images,
@@ -19,6 +18,7 @@ from lic.evaluation.values import (
     mean_of,
     means_of,
     read_info,
+    reading,
 )
 from lic.foreign import inside, read_json
 
@@ -160,7 +160,7 @@ class Result:
         Raises:
             UserError: the file, which it names, is none, or not of its folder.
         """
-        try:
+        with reading(path, "test result"):
             content = read_json(path.parent, path.name)
             codec = read_info(content["codec"])
             rows = [Row.parse(row) for row in content["rows"]]
@@ -174,10 +174,6 @@ class Result:
                 raise ValueError(f"{odd[0].source_format!r:.99} is no format of an image")
             check_images(result.images)
             return result
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise UserError(
-                f"{path} is not a test result of lic ({error!s:.200}); evaluate the run again, or remove it."
-            ) from error
 
 
 def kept_picture(run: Path, kind: str, image: str) -> Path | None:

@@ -32,6 +32,7 @@ from lic.evaluation.values import (
     mean_of,
     means_of,
     read_info,
+    reading,
 )
 from lic.foreign import read_json
 from lic.layers.upsample import Bicubic
@@ -106,7 +107,7 @@ class Enlargement:
         Raises:
             UserError: the file, which it names, is none, or not of its folder.
         """
-        try:
+        with reading(path, "super-resolution result"):
             content = read_json(path.parent, path.name)
             rows = tuple(_row(row) for row in content["rows"])
             result = cls(read_info(content["network"]), content["data"], rows, content["threads"])
@@ -115,11 +116,6 @@ class Enlargement:
             check_value("threads", result.threads, int)
             check_images(result.images)
             return result
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise UserError(
-                f"{path} is not a super-resolution result of lic ({error!s:.200}); evaluate the run again, "
-                "or remove it."
-            ) from error
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from lic.codecs.base import CodecInfo
+from lic.errors import UserError
 from lic.foreign import is_plain_list, is_plain_table
 from lic.metrics.measures import all_measures
 
@@ -98,6 +100,17 @@ def _check_measures(name: str, table: Any) -> None:
         if not key.isidentifier() or len(key) > _LONGEST_KEY:
             raise ValueError(f"{name} has {key!r:.99}, which is no name")
         check_value(key, value, float)
+
+
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Say in one sentence that a file, which may be anybody's, is no ``kind`` of lic."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise UserError(
+            f"{path} is not a {kind} of lic ({error!s:.200}); evaluate the run again, or remove it."
+        ) from error
 
 
 def read_info(content: Mapping[str, Any]) -> CodecInfo:

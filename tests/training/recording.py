@@ -1,9 +1,12 @@
 """Callbacks that look at a training or change it, and what it saved."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -69,6 +72,17 @@ class PowerCutError(RuntimeError):
 def power_cut(net: nn.Module) -> None:
     """What `At` may do."""
     raise PowerCutError
+
+
+def resumes_to_the_same_weights(run: Callable[..., nn.Module], folder: Path) -> None:
+    """``run(name, *callbacks, ckpt_path=…)`` trains in a folder of that name; one meets a power cut."""
+    whole = run("whole")
+    with pytest.raises(PowerCutError):
+        run("parts", At(3, power_cut))
+    torch.manual_seed(1234)
+    resumed = run("parts", ckpt_path=str(folder / "parts" / "checkpoints" / "last.ckpt"))
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
 
 
 def step_of(folder: Path, name: str) -> int:

@@ -20,7 +20,7 @@ from lic.store.checkpoint import read_checkpoint
 from lic.training.adversarial import Adversarial
 from lic.training.base import TrainingDivergedError
 
-from .recording import At, Norms, PowerCutError, power_cut, step_of
+from .recording import At, Norms, resumes_to_the_same_weights, step_of
 
 MODEL: dict[str, Any] = {"name": "srgan", "width": 4, "blocks": 1}
 
@@ -127,13 +127,7 @@ def test_a_resumed_run_continues_to_the_same_weights(fit: Any, tmp_path: Path) -
         train(fit, training, tmp_path / folder, *callbacks, ckpt_path=ckpt_path, max_steps=6)
         return training
 
-    whole = run("whole")
-    with pytest.raises(PowerCutError):
-        run("parts", At(3, power_cut))
-    torch.manual_seed(1234)
-    resumed = run("parts", ckpt_path=str(tmp_path / "parts" / "checkpoints" / "last.ckpt"))
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
+    resumes_to_the_same_weights(run, tmp_path)
     last = "checkpoints/last.ckpt"
     first, second = (read_checkpoint(tmp_path / name / last) for name in ("whole", "parts"))
     assert first["lr_schedulers"] == second["lr_schedulers"] and len(first["optimizer_states"]) == 2

@@ -18,7 +18,7 @@ from lic.models import CompactImage, build_model
 from lic.store.load import load_codec
 from lic.training.compact import Compact
 
-from .recording import At, Norms, PowerCutError, Recorder, power_cut
+from .recording import Norms, Recorder, resumes_to_the_same_weights
 
 
 @pytest.fixture
@@ -172,12 +172,7 @@ def test_a_resumed_run_continues_to_the_same_weights(make: Any, fit: Any, tmp_pa
         train(fit, codec, tmp_path / folder, *callbacks, ckpt_path=ckpt_path, max_steps=6)
         return codec
 
-    whole = run("whole")
-    with pytest.raises(PowerCutError):
-        run("parts", At(3, power_cut))
-    resumed = run("parts", ckpt_path=str(tmp_path / "parts" / "checkpoints" / "last.ckpt"))
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
+    resumes_to_the_same_weights(run, tmp_path)
 
 
 @pytest.mark.parametrize("quantised", [True, False])

@@ -21,7 +21,7 @@ from lic.store.load import load_codec, load_network
 from lic.training.base import TrainingDivergedError
 from lic.training.super_resolution import SuperResolution
 
-from .recording import At, PowerCutError, Recorder, power_cut
+from .recording import At, Recorder, resumes_to_the_same_weights
 
 MODEL: dict[str, Any] = {"name": "srgan", "width": 4, "blocks": 1}
 
@@ -96,12 +96,7 @@ def test_a_resumed_run_continues_to_the_same_weights(fit: Any, tmp_path: Path) -
         train(fit, training, tmp_path / folder, *callbacks, ckpt_path=ckpt_path, max_steps=6)
         return training
 
-    whole = run("whole")
-    with pytest.raises(PowerCutError):
-        run("parts", At(3, power_cut))
-    resumed = run("parts", ckpt_path=str(tmp_path / "parts" / "checkpoints" / "last.ckpt"))
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
+    resumes_to_the_same_weights(run, tmp_path)
 
 
 def test_divergence_is_one_sentence(fit: Any, tmp_path: Path) -> None:
