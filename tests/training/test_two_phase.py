@@ -17,7 +17,7 @@ from lic.store.checkpoint import read_checkpoint
 from lic.store.load import load_codec
 from lic.training.two_phase import TwoPhase
 
-from .recording import At, PowerCutError, Recorder, power_cut
+from .recording import Recorder, resumes_to_the_same_weights
 
 
 @pytest.fixture
@@ -109,12 +109,7 @@ def test_a_resumed_run_continues_to_the_same_weights(
         fit(codec, tmp_path / folder, *callbacks, ckpt_path=ckpt_path, max_steps=6, val_check_interval=2)
         return codec
 
-    whole = train("whole")
-    with pytest.raises(PowerCutError):
-        train("parts", At(3, power_cut))
-    resumed = train("parts", ckpt_path=str(tmp_path / "parts" / "checkpoints" / "last.ckpt"))
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
+    resumes_to_the_same_weights(train, tmp_path)
 
 
 @pytest.mark.parametrize("normalization", ["group", "batch"])
