@@ -82,7 +82,8 @@ def start_run(folder: Path, **options: Any) -> "wandb.Run":
     mode = wandb_mode()
     settings = wandb.Settings(silent=mode != "online")
     try:
-        return wandb.init(dir=folder, mode=mode, settings=settings, **options)  # type: ignore[arg-type]
+        # absolute: W&B's process may be an earlier one, begun where another folder was the current one
+        return wandb.init(dir=folder.absolute(), mode=mode, settings=settings, **options)  # type: ignore[arg-type]
     except wandb.errors.CommError as error:
         raise UserError(f"W&B cannot be reached ({error}); try again or set WANDB_MODE=offline.") from error
 

@@ -204,10 +204,11 @@ def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
             "LIC_CACHE": str(tmp_path / "cache"),
             "WANDB_MODE": "offline",
         }
+        inherited = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
         return subprocess.run(
             [sys.executable, *map(str, arguments)],
             cwd=tmp_path,
-            env=os.environ | settings | environment,
+            env=inherited | settings | environment,
             capture_output=True,
             text=True,
             timeout=timeout,

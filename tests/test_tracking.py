@@ -108,6 +108,18 @@ def test_both_parts_of_a_run_are_one_at_wandb(tmp_path: Path) -> None:
     assert ids == {tracking.run_id(tmp_path)}
 
 
+def test_a_run_lands_in_its_folder_wherever_the_service_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W&B's own process takes relative names from where it was started."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for place in ("first", "second"):
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(tmp_path / place)
+        tracking.start_run(Path("run"), project="lic").finish()
+        assert len(list((tmp_path / place).glob("run/wandb/offline-run-*/run-*.wandb"))) == 1, place
+
+
 def test_an_unknown_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "ofline")
     with pytest.raises(UserError, match="online, offline"):
