@@ -4,7 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from lic.metrics.measures import all_measures
 from lic.report.crops import Crop
 
 MAX_IMAGES = 4
+MAX_PICTURES = 100
+"""Reconstructions of one image: nobody looks at more, and a sweep of hundreds of jobs waits for each."""
 BUDGET = 4_000_000
 """Bytes of all images in base64 together; with plotly's 2 MB, compressed, the page stays near 6 MB."""
 
@@ -67,8 +69,8 @@ def gallery(curves: Sequence[Curve], budget: int = BUDGET) -> list[Scene]:
     """Choose images that many runs kept, and as many of their reconstructions as fit the budget in base64.
 
     Beside learned codecs, classical ones are shown where they compare: at the settings nearest in rate. The
-    images share the budget evenly. Where the reconstructions of an image exceed its share, the low rates of
-    every curve come first: their losses are the ones to be seen.
+    images share the budget evenly. Where the reconstructions of an image exceed its share, or are more than
+    `MAX_PICTURES`, the low rates of every curve come first: their losses are the ones to be seen.
 
     Raises:
         UserError: a picture cannot be read, or has another size than its row says.
@@ -139,7 +141,7 @@ def _comparable(candidates: Sequence[_Candidate]) -> list[_Candidate]:
 def _fitting(candidates: Sequence[_Candidate], crop: Crop, budget: int) -> list[Picture]:
     low_rates_first = (c for tier in zip_longest(*_per_curve(candidates)) for c in tier if c)
     fitting: dict[str, Picture] = {}
-    for candidate in low_rates_first:
+    for candidate in islice(low_rates_first, MAX_PICTURES):
         picture = _picture(candidate, crop)
         budget -= cost(picture.webp)
         if budget < 0:

@@ -29,6 +29,7 @@ from lic.locking import is_held
 from lic.runs import cost_if_done, digest
 from lic.status import read_status
 from lic.sweep import slurm
+from lic.sweep.composition import Compositions
 from lic.sweep.names import register_resolvers
 from lic.sweep.record import detached, read_record
 
@@ -43,6 +44,12 @@ _log = logging.getLogger(__name__)
 class _Job(NamedTuple):
     overrides: Sequence[str]
     number: int
+
+
+def _is_done(folder: Path, job: _Job, compositions: Compositions) -> bool:
+    if read_status(folder).get("status") != "done":
+        return False
+    return cost_if_done(folder, digest(compositions[job.overrides])) is not None
 
 
 class _Launcher(submitit_launcher.BaseSubmititLauncher):
@@ -71,9 +78,15 @@ class _Launcher(submitit_launcher.BaseSubmititLauncher):
         sweep = Path(self.config.hydra.sweep.dir)
         record = read_record(sweep)
         assert record, "lic.sweep.summary writes it before the first job"
+        assert self.hydra_context is not None
+        compositions = Compositions(self.hydra_context.config_loader, self.config)
         jobs = [_Job(overrides, initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
         folders = {self._folder(job): job for job in jobs}
-        unfinished = {f: record.jobs.get(f.name) for f, job in folders.items() if not self._is_done(f, job)}
+        unfinished = {
+            folder: record.jobs.get(folder.name)
+            for folder, job in folders.items()
+            if not _is_done(folder, job, compositions)
+        }
         on_the_way = self._on_the_way(unfinished, {}) or set()
         new = [folder for folder in unfinished if folder not in on_the_way]
         _log.info(
@@ -107,14 +120,6 @@ class _Launcher(submitit_launcher.BaseSubmititLauncher):
         with open_dict(composed.hydra.job):
             composed.hydra.job.num = job.number
         return composed
-
-    def _is_done(self, folder: Path, job: _Job) -> bool:
-        if read_status(folder).get("status") != "done":
-            return False
-        composed = self._composed(job)
-        with open_dict(composed):
-            del composed["hydra"]
-        return cost_if_done(folder, digest(composed)) is not None
 
     def _submit(self, jobs: Sequence[_Job]) -> list[Any]:
         """Submitit's own jobs."""

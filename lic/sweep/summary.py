@@ -16,6 +16,7 @@ from lic.entry import end, is_main_process, user_message
 from lic.errors import UserError, visible
 from lic.locking import WRITTEN, only_writer
 from lic.status import STATUS_FILE, read_status
+from lic.sweep import composition
 from lic.sweep.names import look_up
 from lic.sweep.record import Record, detached, read_record
 
@@ -80,6 +81,7 @@ class SweepSummary(Callback):
         known = earlier.jobs if earlier and earlier.is_of(folder) else {}
         name = config.hydra.job.config_name
         Record(name, tuple(sys.argv[1:]), str(Path.cwd()), str(folder.resolve()), known).save()
+        composition.take_over()
         with suppress(ImportError):
             from lic.sweep import launchers  # submitit is an extra
 

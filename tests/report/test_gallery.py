@@ -30,6 +30,16 @@ def test_every_reconstruction_of_an_image_beside_its_original(sweep: Path) -> No
     assert len({picture.key for picture in scenes[0].pictures}) == 4
 
 
+def test_of_hundreds_of_reconstructions_the_first_low_rates_are_shown(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_curves = curves(collect([sweep]))
+    every, _ = gallery(all_curves)
+    monkeypatch.setattr("lic.report.gallery.MAX_PICTURES", 1)
+    scene, _ = gallery(all_curves)
+    assert len(scene.pictures) == 2 and scene.left_out == len(every.pictures) - 2 > 0
+
+
 def test_a_small_budget_keeps_the_low_rates_of_every_curve(sweep: Path) -> None:
     all_curves = curves(collect([sweep]))
     cost = len(gallery(all_curves)[0].pictures[0].webp) * 4 // 3 + 32
