@@ -26,7 +26,8 @@ from lic.sweep.record import Record, read_record
 from lic.sweep.states import STATES, State, Sweep, read_sweep
 
 Folder = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep's folder, below multirun/.")]
-_COLUMNS = ("job", "state", "step", "pace", "left", "bpp", "PSNR dB")
+_COLUMNS = ("job", "number", "state", "step", "pace", "left", "bpp", "PSNR dB")
+_NAMED = 3  # jobs of one error
 _FLAGS = {"-m", "--multirun"}
 _OVERRIDE = re.compile(r"[+~]{0,2}\w[\w./@-]*=.*", re.ASCII | re.DOTALL)
 _CODE = re.compile(r"_target_|\bhydra\.(?!launcher\.|sweep\.|sweeper\.)|searchpath")
@@ -152,8 +153,22 @@ def _shown(seen: Sweep) -> Any:
         )
     for cells in rows:
         table.add_row(*map(visible, compress(cells, known)))
-    errors = [f"{s.folder.name} {s.name}: {s.error}" for s in seen.states if s.error]
-    return Group(table, *(Text(visible(line)) for line in [*errors, f"{seen.folder}: {_counts(seen)}"]))
+    lines = [*_errors(seen), f"{seen.folder}: {_counts(seen)}"]
+    return Group(table, *(Text(visible(line)) for line in lines))
+
+
+def _errors(seen: Sweep) -> list[str]:
+    """What went wrong, once where it is the same of many."""
+    jobs: dict[tuple[str, str], list[str]] = {}
+    for state in seen.states:
+        if state.error:
+            jobs.setdefault((state.name, state.error), []).append(state.folder.name)
+    return [f"{_named(names)} {name}: {error}" for (name, error), names in jobs.items()]
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _cells(state: State) -> Sequence[str]:
@@ -164,7 +179,7 @@ def _cells(state: State) -> Sequence[str]:
         f"{value:{form}}" if math.isfinite(value) else ""
         for value, form in ((state.bpp, ".4f"), (state.psnr, ".2f"))
     ]
-    return [state.folder.name, state.name, step, pace, left, *quality]
+    return [state.folder.name, state.number, state.name, step, pace, left, *quality]
 
 
 def _duration(seconds: float) -> str:

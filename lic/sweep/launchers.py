@@ -184,8 +184,9 @@ class SlurmLauncher(_Launcher):
             return super()._submit(jobs)
         except FailedJobError as error:
             said = str(error).strip().splitlines()[-1]
+            many = "hydra.sweeper.max_batch_size=1000 makes several arrays; " if "array" in said else ""
             raise UserError(
-                f"Slurm takes no such jobs ({said}); hydra.launcher.* has what is asked of it."
+                f"Slurm takes no such jobs ({said}); {many}hydra.launcher.* has what is asked of it."
             ) from error
 
     def _number(self, job: Any) -> str | None:

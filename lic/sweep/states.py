@@ -25,12 +25,13 @@ _SILENCE = 600.0  # seconds without a word, on a machine that cannot be asked, a
 class State:
     """Of a job: one of `STATES`, and what is known of it; NaN and "" are unknown.
 
-    ``step`` of ``steps``, ``seconds`` per step and those that are ``left``; ``bpp`` and ``psnr`` in dB are
-    means over the test set; ``error`` is its last line.
+    ``number`` is Slurm's; ``step`` of ``steps``, ``seconds`` per step and those that are ``left``; ``bpp``
+    and ``psnr`` in dB are means over the test set; ``error`` is its last line.
     """
 
     folder: Path
     name: str
+    number: str = ""
     step: float = math.nan
     steps: float = math.nan
     seconds: float = math.nan
@@ -79,7 +80,7 @@ def _state(job: Path, number: str | None, queue: Mapping[str, slurm.Queued] | No
     status = read_status(job)
     name, error = _judged(job, status, number, queue)
     known = _quality(job) if name == "finished" else _progress(status) if name != "failed" else {}
-    return State(job, name, error=error, **known)
+    return State(job, name, number or "", error=error, **known)
 
 
 def _judged(
@@ -102,7 +103,7 @@ def _judged(
     elif said == "running":
         name, error = "died", "it ended without a word; its log may tell why"
     elif number and queue is not None:
-        name, error = "died", "it left Slurm's queue before it began"
+        name, error = "died", "it left Slurm's queue before it began; its output in .submitit/ may tell why"
     return name, error
 
 

@@ -38,9 +38,19 @@ def test_the_table_shows_each_job_and_what_went_wrong(lic: Any, made: Path, answ
     answering("squeue", "echo '7_1|PENDING|x'")
     code, out, _ = lic("sweep", "status", "multirun/x")
     assert code == 0
-    assert "lambda-5 " in out and "queued" in out and "2 jobs: 1 queued, 1 failed." in out
+    assert "lambda-5   7_1     queued" in out and "2 jobs: 1 queued, 1 failed." in out
     assert "lambda--1 failed: lambda must be [bold]positive[/bold]\\x1b[31m" in out
     assert "step" not in out, "of which nothing is known"
+
+
+def test_what_is_wrong_with_many_jobs_is_said_once(lic: Any, tmp_path: Path, answering: Any) -> None:  # noqa: F811
+    folder = tmp_path / "multirun" / "x"
+    folder.mkdir(parents=True)
+    _record(folder, ["-m"], {f"lambda-{i}": f"7_{i}" for i in range(9)})
+    answering("squeue", "true")
+    code, out, _ = lic("sweep", "status", "multirun/x")
+    assert code == 0 and out.count("left Slurm's queue") == 1
+    assert "lambda-0, lambda-1, lambda-2 and 6 more died: it left Slurm's queue before it began" in out
 
 
 def test_watching_ends_with_the_last_job(lic: Any, made: Path, answering: Any) -> None:  # noqa: F811

@@ -45,7 +45,14 @@ def test_jobs_that_left_no_result_are_waited_for_no_longer(
     for name in ("lambda-5", "lambda-10"):
         assert f"Failed: {SWEEP}/{name}: it did not finish" in done.stderr
     script = next((tmp_path / SWEEP).rglob("*submission.sh")).read_text()
-    for line in ("--requeue", "--array=0-1%2", "--time=1440", "--signal=USR2@120", "--mem=16GB"):
+    for line in (
+        "--requeue",
+        "--array=0-1%2",
+        "--time=1440",
+        "--signal=USR2@120",
+        "--mem=16GB",
+        "--job-name=x",
+    ):
         assert line in script
 
 
@@ -89,6 +96,17 @@ def test_what_slurm_refuses_is_one_sentence(train: Any, answering: Answering) ->
     slurms, ours = done.stderr.splitlines()
     assert done.returncode == 2 and slurms == "sbatch: error: invalid partition specified: fast"
     assert ours == f"Error: Slurm takes no such jobs ({slurms}); hydra.launcher.* has what is asked of it."
+
+
+def test_more_jobs_than_slurm_takes_in_an_array(train: Any, answering: Answering, tmp_path: Path) -> None:
+    answering("sbatch", "echo 'sbatch: error: Invalid job array specification' >&2; exit 1")
+    done = train("sweep.detach=true")
+    assert done.returncode == 2 and "hydra.sweeper.max_batch_size=1000 makes several arrays" in done.stderr
+    submitted = answering("sbatch", f"echo Submitted batch job 7$(wc -l < {tmp_path}/sbatch.txt)")
+    done = train("sweep.detach=true", "lambda=1,2,3,4,5", "hydra.sweeper.max_batch_size=2")
+    assert done.returncode == 0, done.stderr
+    assert set(_jobs(tmp_path)) == {f"lambda-{n}" for n in range(1, 6)}
+    assert len({number.split("_")[0] for number in _jobs(tmp_path).values()}) == 3, submitted.read_text()
 
 
 def test_without_slurm_it_says_where_to_submit(
