@@ -8,6 +8,7 @@ have a job that nears its time limit save its state before it is queued again.
 
 import logging
 import math
+import os
 import shlex
 import signal
 import sys
@@ -27,14 +28,13 @@ from lic import interruption
 from lic.errors import UserError
 from lic.locking import is_held
 from lic.runs import cost_if_done, digest
-from lic.status import read_status
+from lic.status import SLOW_FILES, last_written, read_status
 from lic.sweep import slurm
 from lic.sweep.names import register_resolvers
 from lic.sweep.record import detached, read_record
 
 _SHARED = {field.name for field in fields(config.BaseQueueConf)}
 _LONGEST_WAIT = 30.0  # seconds between two questions
-_SLOW_FILES = 15.0  # seconds in which a shared file system shows what another node wrote
 _OTHER_TASKS = 120.0  # seconds in which the first task queues the job again
 
 _log = logging.getLogger(__name__)
@@ -151,12 +151,7 @@ class _Launcher(submitit_launcher.BaseSubmititLauncher):
 
     def _returned(self, folder: Path, job: _Job) -> JobReturn:
         """What a sweeper is told: the job's cost, NaN without one."""
-        assert self.config is not None
-        give_up = time.monotonic() + _SLOW_FILES
-        while (status := read_status(folder)).get("status") == "running" and not detached(self.config):
-            if time.monotonic() > give_up:
-                break
-            time.sleep(0.5)
+        status = read_status(folder)
         cost = status.get("cost") if status.get("status") == "done" else None
         value = cost if isinstance(cost, float) else math.nan
         return JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=value)
@@ -197,6 +192,7 @@ class SlurmLauncher(_Launcher):
     def _wait(self, numbers: Mapping[Path, str | None], submitted: Mapping[Path, Any]) -> None:
         assert self.config is not None
         sweep = shlex.quote(str(self.config.hydra.sweep.dir))
+        before = {folder: last_written(folder) for folder in numbers}
         try:
             super()._wait(numbers, submitted)
         except interruption.Interrupted as stop:
@@ -206,10 +202,21 @@ class SlurmLauncher(_Launcher):
                 "ends them, and the same command waits for them again.",
             ) from None
         ended = slurm.ended_as(number for number in numbers.values() if number)
-        for folder, number in numbers.items():
-            how = ended.get(number or "", "COMPLETED")
+        states = {folder: ended.get(number or "", "COMPLETED") for folder, number in numbers.items()}
+        _await_words({folder: before[folder] for folder, how in states.items() if how == "COMPLETED"})
+        for folder, how in states.items():
             if how != "COMPLETED" and read_status(folder).get("status") != "failed":
                 _log.error("%s has ended without a result; Slurm says %s.", folder.name, how)
+
+
+def _await_words(before: Mapping[Path, os.stat_result | None]) -> None:
+    """Until this machine sees what jobs that ended in order have left, whose ``status.json`` was another."""
+    give_up = time.monotonic() + SLOW_FILES
+    while time.monotonic() < give_up and any(
+        last_written(folder) == earlier or read_status(folder).get("status") == "running"
+        for folder, earlier in before.items()
+    ):
+        time.sleep(0.5)
 
 
 class LocalLauncher(_Launcher):

@@ -35,8 +35,9 @@ def test_jobs_that_left_no_result_are_waited_for_no_longer(
     train: Any, answering: Answering, tmp_path: Path
 ) -> None:
     """The plugin's own launcher would ask sacct, which is not here, for ever. A mute Slurm is waited for."""
-    listed = "echo '7_0|RUNNING|x'"
-    asked = answering("squeue", f"case $(wc -l < {tmp_path}/squeue.txt) in 1) {listed};; 2) exit 1;; esac")
+    listed, ended = "echo '7_0|RUNNING|x'", "echo '7_0|FAILED'; echo '7_1|CANCELLED'"
+    asks = f"case $(wc -l < {tmp_path}/squeue.txt) in 1) {listed};; 2) exit 1;; 4) {ended};; esac"
+    asked = answering("squeue", asks)
     done = train()
     assert done.returncode == 3, done.stderr
     assert len(asked.read_text().splitlines()) == 4, "waiting thrice, and then how they ended"
@@ -47,6 +48,25 @@ def test_jobs_that_left_no_result_are_waited_for_no_longer(
     script = next((tmp_path / SWEEP).rglob("*submission.sh")).read_text()
     for line in ("--requeue", "--array=0-1%2", "--time=1440", "--signal=USR2@120", "--mem=16GB"):
         assert line in script
+
+
+def test_on_a_slow_file_system_a_result_is_waited_for(
+    train: Any, answering: Answering, tmp_path: Path
+) -> None:
+    """The job has ended in order, and this machine sees no word of it yet, or what an earlier start left."""
+    fresh, old = (tmp_path / SWEEP / f"lambda-{value}" for value in (5, 10))
+    for job in (fresh, old):
+        job.mkdir(parents=True)
+    write_status(old, status="failed", error="of the start before")
+    (tmp_path / "done").mkdir()
+    write_status(tmp_path / "done", status="done", cost=1.0)
+    shows = "; ".join(
+        f"cp {tmp_path}/done/status.json {job}/x; mv {job}/x {job}/status.json" for job in (fresh, old)
+    )
+    ended = f"(sleep 5; {shows}) >/dev/null 2>&1 & echo '7_0|COMPLETED'; echo '7_1|COMPLETED'"
+    answering("squeue", f'case "$@" in *states*) {ended};; esac')
+    done = train()
+    assert done.returncode == 0 and "Failed" not in done.stderr, done.stderr
 
 
 def test_a_detached_command_leaves_and_the_same_one_submits_nothing_twice(
