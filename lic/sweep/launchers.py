@@ -74,7 +74,9 @@ class _Launcher(submitit_launcher.BaseSubmititLauncher):
         jobs = [_Job(overrides, initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
         folders = {self._folder(job): job for job in jobs}
         unfinished = {f: record.jobs.get(f.name) for f, job in folders.items() if not self._is_done(f, job)}
-        on_the_way = self._on_the_way(unfinished, {}) or set()
+        on_the_way = self._on_the_way(unfinished, {})
+        if on_the_way is None:
+            raise UserError("Slurm does not say what it runs already, so nothing was submitted; try again.")
         new = [folder for folder in unfinished if folder not in on_the_way]
         _log.info(
             "%d jobs: %d to submit, %d queued or running already, %d done.",

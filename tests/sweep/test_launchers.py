@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,38 @@ def test_a_detached_command_leaves_and_the_same_one_submits_nothing_twice(
     more = train("sweep.detach=true", "lambda=5,10,15")
     assert "2 to submit, 1 queued or running already" in more.stdout, "a sweep may grow under its name"
     assert _jobs(tmp_path) == {"lambda-5": "8_0", "lambda-10": "7_1", "lambda-15": "8_1"}
+
+
+def test_two_commands_at_once_submit_nothing_twice(train: Any, answering: Answering, tmp_path: Path) -> None:
+    """One of them has the sweep's lock; the other is refused, or comes late and finds the jobs queued."""
+    submitted = answering("sbatch", "sleep 1; echo Submitted batch job 7")
+    answering("squeue", f"test -e {submitted} && echo '7_0|PENDING|x' && echo '7_1|PENDING|x'")
+    with ThreadPoolExecutor() as both:
+        done = list(both.map(lambda _: train("sweep.detach=true"), range(2)))
+    assert len(submitted.read_text().splitlines()) == 1
+    for one in done:
+        if one.returncode == 2:
+            assert (
+                one.stderr.startswith(f"Error: {SWEEP} is being written by process ")
+                and one.stderr.count("\n") == 1
+            )
+        else:
+            assert one.returncode == 0, one.stderr
+    assert _jobs(tmp_path) == {"lambda-5": "7_0", "lambda-10": "7_1"}
+
+
+def test_where_slurm_is_mute_nothing_is_submitted_again(
+    train: Any, answering: Answering, tmp_path: Path
+) -> None:
+    train("sweep.detach=true")
+    submitted = answering("sbatch", "echo Submitted batch job 8")
+    before = len(submitted.read_text().splitlines())
+    answering("squeue", "exit 1")
+    again = train("sweep.detach=true")
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1), again.stderr
+    assert "so nothing was submitted; try again." in again.stderr
+    assert len(submitted.read_text().splitlines()) == before
+    assert _jobs(tmp_path) == {"lambda-5": "7_0", "lambda-10": "7_1"}
 
 
 def test_a_job_is_done_only_with_the_same_configuration(
