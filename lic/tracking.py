@@ -114,10 +114,10 @@ def finish_run(exit_code: int) -> None:
     A server that takes no values is waited for a minute (``WANDB_FINISH_TIMEOUT`` seconds): jobs are told to
     end two before their time limit.
     """
-    wandb = sys.modules.get("wandb")  # not if a signal came while it was being imported
-    if wandb is None or wandb.run is None:
+    wandb: Any = sys.modules.get("wandb")
+    run = getattr(wandb, "run", None)  # not if a signal came while it was being imported
+    if run is None:
         return
-    run = wandb.run
     try:
         run.finish(exit_code=exit_code)
     except TimeoutError:

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -230,7 +231,23 @@ class LocalLauncher(_Launcher):
         assert self.config is not None
         if detached(self.config):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the jobs inherit it, and outlive the terminal
-        return super()._submit(jobs)
+        # Ctrl-C reaches all processes of a terminal, and submitit's kill the jobs a second after it.
+        own = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return super()._submit(jobs)
+        finally:
+            signal.signal(signal.SIGINT, own)
+
+    def _wait(self, numbers: Mapping[Path, str | None], submitted: Mapping[Path, Any]) -> None:
+        try:
+            super()._wait(numbers, submitted)
+        except interruption.Interrupted as stop:
+            for job in submitted.values():
+                with suppress(ProcessLookupError):
+                    os.kill(int(job.job_id), signal.SIGTERM)  # submitit's process, which tells the job
+            while not all(job.done() for job in submitted.values()):
+                time.sleep(0.2)
+            raise interruption.Interrupted(stop.signum, "The same command continues the sweep.") from None
 
     def _on_the_way(
         self, numbers: Mapping[Path, str | None], submitted: Mapping[Path, Any]
