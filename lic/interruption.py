@@ -46,6 +46,11 @@ def _on_signal(signum: int, frame: FrameType | None) -> None:
         os.write(2, f"\n{name}: ending after this step; once more stops at once.\n".encode())
 
 
+def _heard() -> list[signal.Signals]:
+    """The signals but those that whoever began the process has it ignore, as shells do behind an ``&``."""
+    return [signum for signum in _SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
+
+
 @contextmanager
 def handled() -> Iterator[None]:
     """Raise `Interrupted` in the block, where the process is told to stop. Only the main thread can.
@@ -55,7 +60,7 @@ def handled() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {signum: signal.signal(signum, _on_signal) for signum in _SIGNALS}
+    before = {signum: signal.signal(signum, _on_signal) for signum in _heard()}
     owner, _State.owner = _State.owner, os.getpid()
     try:
         yield
@@ -74,7 +79,7 @@ def defer(wanted: bool) -> None:
     if _State.owner != os.getpid():
         return
     _State.deferring = wanted
-    for signum in _SIGNALS:
+    for signum in _heard():
         signal.signal(signum, _on_signal)
 
 

@@ -77,6 +77,7 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
 
     @functools.wraps(main)
     def locked(cfg: DictConfig) -> float:
+        logging.raiseExceptions = False  # a full disk would put a traceback in the place of each line
         with ExitStack() as entered:
             entered.enter_context(interruption.handled())  # a launcher's process has no handlers yet
             try:

@@ -1,6 +1,7 @@
 """``status.json``: what state a run's folder is in."""
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from lic.atomic import FULL, write_text
 from lic.foreign import read_json
 
 STATUS_FILE = "status.json"
+SLOW_FILES = 60.0
+"""Seconds in which a shared file system shows what another node wrote; NFS keeps folders so long."""
 _LARGEST = 1 << 20  # bytes
 
 
@@ -19,6 +22,14 @@ def read_status(folder: Path) -> dict[str, Any]:
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def last_written(folder: Path) -> os.stat_result | None:
+    """What the system says of a folder's ``status.json``, which each word replaces; None if it has none."""
+    try:
+        return (folder / STATUS_FILE).stat()
+    except OSError:
+        return None
 
 
 def say_how_far(folder: Path, **content: float) -> None:

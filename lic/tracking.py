@@ -5,8 +5,9 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shlex
+import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ MODES = ("online", "offline", "shared", "disabled")
 ID_FILE = "wandb-id.txt"
 _ID = re.compile(r"[a-z0-9]{8}", re.ASCII)
 _LONGEST_NAME = 128  # more are refused online; offline nobody says so
+_LONGEST_FINISH = 60.0  # seconds
+_REFUSAL = re.compile(r"returned error 4\d\d")
 
 
 def wandb_mode() -> str:
@@ -69,23 +72,62 @@ def _say_offline() -> None:
 def start_run(folder: Path, **options: Any) -> "wandb.Run":
     """Begin a W&B run whose files land in ``folder``; offline ones say nothing but what `wandb_mode` says.
 
+    Where the server does not answer, or with its own errors, the run is recorded offline: neither the first
+    start of a training nor one after a preemption is worth less than its curves. `finish_run` ends it.
+
     Args:
         folder: The folder of the run.
         options: Of ``wandb.init``: project, name, group, job_type.
 
     Raises:
-        UserError: The server cannot be reached.
+        UserError: The server refuses the run, its key or its project.
     """
     import wandb
 
     options |= {key: _short(options[key]) for key in ("name", "group") if options.get(key)}
-    mode = wandb_mode()
-    settings = wandb.Settings(silent=mode != "online")
+    # absolute: W&B's process may be an earlier one, begun where another folder was the current one
+    options |= {"dir": folder.absolute(), "mode": wandb_mode()}
+    options["settings"] = wandb.Settings(
+        silent=options["mode"] != "online",
+        finish_timeout=wandb.setup().settings.finish_timeout or _LONGEST_FINISH,
+        finish_timeout_raises=True,
+    )
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # W&B's own figures, to the same server
     try:
-        # absolute: W&B's process may be an earlier one, begun where another folder was the current one
-        return wandb.init(dir=folder.absolute(), mode=mode, settings=settings, **options)  # type: ignore[arg-type]
+        return wandb.init(**options)
     except wandb.errors.CommError as error:
-        raise UserError(f"W&B cannot be reached ({error}); try again or set WANDB_MODE=offline.") from error
+        said = " ".join(str(error).split())
+        if _REFUSAL.search(said):
+            raise UserError(f"W&B refuses the run ({said}); mend that or set WANDB_MODE=offline.") from error
+    wandb.teardown()  # its process keeps the id for the run that failed
+    options["settings"].silent = True
+    run = wandb.init(**options | {"mode": "offline"})
+    _log.warning(
+        "W&B cannot be reached (%s), so this run is recorded offline; to upload it: wandb sync %s",
+        *(said, shlex.quote(run.settings.sync_dir)),
+    )
+    return run
+
+
+def finish_run(exit_code: int) -> None:
+    """End the W&B run that goes on, if one does; without this, the next job of a sweep would go on in it.
+
+    A server that takes no values is waited for a minute (``WANDB_FINISH_TIMEOUT`` seconds): jobs are told to
+    end two before their time limit.
+    """
+    wandb: Any = sys.modules.get("wandb")
+    run = getattr(wandb, "run", None)  # not if a signal came while it was being imported
+    if run is None:
+        return
+    try:
+        run.finish(exit_code=exit_code)
+    except TimeoutError:
+        folder = shlex.quote(run.settings.sync_dir)
+        _log.warning("W&B has not taken the whole run; to upload the rest: wandb sync %s", folder)
+    except Exception as error:  # each of its layers has some of its own
+        _say_gone(f"{type(error).__name__}: {error}")
+        with suppress(Exception):
+            wandb.teardown()  # the next run gets a process that lives
 
 
 def run_id(folder: Path) -> str:
@@ -98,17 +140,9 @@ def run_id(folder: Path) -> str:
     return said
 
 
-@contextmanager
-def as_far_as_wandb_lives() -> Iterator[None]:
-    """Warn, once, where W&B's process or its server is gone: neither is worth a training."""
-    try:
-        yield
-    except Exception as error:  # each of its layers has some of its own
-        _say_gone(f"{type(error).__name__}: {error}")
-
-
 @cache
 def _say_gone(reason: str) -> None:
+    """Warn, once, where W&B's process is gone, which is not worth a training."""
     _log.warning("W&B takes no more values (%s); metrics.csv has them all.", reason)
 
 
@@ -127,7 +161,9 @@ def run_logger(project: str, save_dir: str, **options: Any) -> "WandbLogger":
         """Loses values rather than the training: schedulers' signals end W&B's own process, too."""
 
         def log_metrics(self, *args: Any, **kwargs: Any) -> None:
-            with as_far_as_wandb_lives():
+            try:
                 super().log_metrics(*args, **kwargs)
+            except Exception as error:
+                _say_gone(f"{type(error).__name__}: {error}")
 
     return Lasting(experiment=start_run(Path(save_dir), project=project, resume="allow", **options))

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue")
@@ -50,9 +52,61 @@ class NoClusterError(Exception):
     """Why there is none."""
 
 
+@dataclass
+class Cluster:
+    """One that runs: its files, and its daemons in the order of their start, the node's last."""
+
+    folder: Path
+    daemons: list[subprocess.Popen[bytes]]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """In which Slurm's commands find it."""
+        return {"SLURM_CONF": str(self.folder / "slurm.conf")}
+
+    def start(self, command: list[str]) -> None:
+        """Start a daemon."""
+        with (self.folder / "daemons.txt").open("ab") as said:
+            process = subprocess.Popen(
+                command,
+                env=os.environ | self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        self.daemons.append(process)
+
+    def start_node(self) -> None:
+        """Start the daemon of the node."""
+        self.start(["slurmd", "-D", "-N", "localhost", "-f", self.environment["SLURM_CONF"]])
+
+    def cut_power_of_node(self, *jobs: int) -> None:
+        """Kill the node's daemon, those of its steps, and the processes of its jobs."""
+        self.daemons[-1].kill()
+        self.daemons.pop().wait()
+        own = f"SLURM_CONF={self.folder}/".encode()
+        steps = [
+            int(process.name)
+            for process in Path("/proc").glob("[0-9]*")
+            if _content(process / "cmdline").startswith(b"slurmstepd")
+            and own in _content(process / "environ")
+        ]
+        for process in (*steps, *jobs):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:  # it has just ended
+        return b""
+
+
 @contextmanager
-def cluster(folder: Path, cpus: int | None = None) -> Iterator[dict[str, str]]:
-    """Start the daemons; the environment in which Slurm's commands find them.
+def cluster(folder: Path, cpus: int | None = None) -> Iterator[Cluster]:
+    """Start the daemons.
 
     No accounting, as on many small clusters: `sacct` knows nothing.
 
@@ -78,37 +132,25 @@ def cluster(folder: Path, cpus: int | None = None) -> Iterator[dict[str, str]]:
     files |= {"log": folder / "munged.log", "seed": folder / "munged.seed"}
     options = [f"--{name}{'' if name == 'socket' else '-file'}={path}" for name, path in files.items()]
     environment = os.environ | {"SLURM_CONF": str(configuration)}
-    daemons = [
-        ["munged", "--foreground", "--force", *options],
-        ["slurmctld", "-D", "-f", str(configuration)],
-        ["slurmd", "-D", "-N", "localhost", "-f", str(configuration)],
-    ]
-    started: list[subprocess.Popen[bytes]] = []
-    said = (folder / "daemons.txt").open("wb")
+    made = Cluster(folder, [])
     try:
-        for command in daemons:
-            started.append(
-                subprocess.Popen(
-                    command,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=said,
-                    stderr=said,
-                    start_new_session=True,
-                )
-            )
+        for command in (
+            ["munged", "--foreground", "--force", *options],
+            ["slurmctld", "-D", "-f", str(configuration)],
+        ):
+            made.start(command)
             time.sleep(0.5)
-        _wait_until_idle(environment, started, folder)
-        yield {"SLURM_CONF": str(configuration)}
+        made.start_node()
+        _wait_until_idle(environment, made.daemons, folder)
+        yield made
     finally:
         subprocess.run(["scancel", "--user", user], env=environment, capture_output=True, check=False)
-        for daemon in reversed(started):
+        for daemon in reversed(made.daemons):
             daemon.terminate()
             try:
                 daemon.wait(20)
             except subprocess.TimeoutExpired:
                 daemon.kill()
-        said.close()
 
 
 def _free_port() -> int:

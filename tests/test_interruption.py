@@ -124,6 +124,48 @@ def test_signals_are_the_commands_only_while_it_runs() -> None:
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+def test_what_a_process_is_to_ignore_it_ignores() -> None:
+    own = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruption.handled():
+            interruption.defer(True)
+            signal.raise_signal(signal.SIGINT)
+            assert interruption.requested() is None
+    finally:
+        signal.signal(signal.SIGINT, own)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_processes_of_a_sweep_save_when_it_is_stopped(
+    repository: Path, tmp_path: Path, signum: signal.Signals
+) -> None:
+    """At a terminal all get SIGINT, and submitit's own would kill those whose step takes a second."""
+    slow = "trainer.callbacks=[{_target_:tests.slow_steps.SlowSteps,seconds:2}]"
+    sweep = (
+        "-m",
+        "lambda=0.01,0.02",
+        "hydra.sweep.dir=sweep",
+        "hydra/launcher=local",
+        slow,
+        "checkpoint_minutes=0.001",
+    )
+    jobs = [tmp_path / "sweep" / f"lambda-{value}" for value in ("0.01", "0.02")]
+    with started(repository, tmp_path, *sweep) as (process, log):
+        wait_for(lambda: all((job / "checkpoints" / "last.ckpt").is_file() for job in jobs), process)
+        if signum == signal.SIGINT:
+            os.killpg(process.pid, signum)
+        else:
+            process.send_signal(signum)
+        process.wait(timeout=60)
+    said = log.read_text()
+    assert process.returncode == 128 + signum and "Traceback" not in said, said
+    assert said.strip().endswith(f"Interrupted by {signum.name}. The same command continues the sweep.")
+    for job in jobs:
+        assert read_status(job)["status"] == "interrupted"
+        assert read_checkpoint(job / "checkpoints" / "last.ckpt")["global_step"] > 0
+
+
 def test_forked_workers_leave_signals_to_their_parent() -> None:
     with interruption.handled():
         child = os.fork()

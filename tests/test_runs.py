@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import logging
 import math
 import os
 import pickle
@@ -158,6 +159,22 @@ def test_a_full_disk_fails_the_job_and_not_the_sweep(
     assert math.isnan(_run_job())
     assert "status.json: No space left on device; check the path" in caplog.text
     assert read_status(job_folder) == {}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_log_on_a_full_disk_is_no_page_of_tracebacks(
+    job_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    handler = logging.FileHandler("/dev/full")
+    runs._log.addHandler(handler)
+    try:
+        assert math.isnan(_run_job(UserError("Give a folder.")))
+    finally:
+        runs._log.removeHandler(handler)
+        handler.stream = None  # it cannot be flushed
+    assert capsys.readouterr().err.count("Traceback") == 0
+    assert read_status(job_folder)["error"] == "Give a folder."
 
 
 def test_how_a_job_is_run_is_no_part_of_what_it_is() -> None:

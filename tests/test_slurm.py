@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -11,20 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lic.locking import holder
+from lic.store.checkpoint import read_checkpoint
 from lic.sweep.states import Sweep, read_sweep
 
-from .slurm import NoClusterError, cluster
+from .slurm import Cluster, NoClusterError, cluster
 
 pytestmark = pytest.mark.slurm
 
 SWEEP = "multirun/faults"
 KILLED, REQUEUED, CANCELLED, FAILING = "lambda-0.01", "lambda-0.02", "lambda-0.03", "lambda--1"
-COMMAND = (
+TRAINING = (
     *("-m", "model=baseline", "model.width=4", "model.kernel_size=3", "distortion=mse", "classical=[]"),
-    *("trainer.accelerator=cpu", "trainer.max_steps=2000", "trainer.val_check_interval=1000"),
+    *("trainer.accelerator=cpu", "trainer.max_steps=400", "trainer.val_check_interval=200"),
     *("data.patch_size=64", "data.batch_size=1", "data.num_workers=0", "checkpoint_minutes=0.05"),
+)
+COMMAND = (
+    *(*TRAINING, "trainer.callbacks=[{_target_:tests.slow_steps.SlowSteps}]"),
     *("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1"),
 )
 ONE_START = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=60")  # Slurm counts in minutes
@@ -32,21 +38,21 @@ _PATIENCE = 900.0  # seconds; four jobs import torch at once
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a cluster's user."""
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of one node."""
     try:
-        with cluster(tmp_path_factory.mktemp("cluster") / "slurm", cpus=4) as environment:
-            yield environment
+        with cluster(tmp_path_factory.mktemp("cluster") / "slurm", cpus=4) as one:
+            yield one
     except NoClusterError as error:
         pytest.skip(str(error))
 
 
 @pytest.fixture
 def train(
-    run_python: Any, slurm: dict[str, str], repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_python: Any, slurm: Cluster, repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run train.py as that user; the test asks Slurm as the same one."""
-    monkeypatch.setenv("SLURM_CONF", slurm["SLURM_CONF"])
+    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -75,6 +81,22 @@ def _starts(job: str) -> list[int]:
     """The steps that a job went on from."""
     log = Path(SWEEP, job, "train.log").read_text()
     return [int(step) for step in re.findall(r"last\.ckpt, step (\d+)\.", log)]
+
+
+def _weights(job: Path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(job / "checkpoints" / "last.ckpt")["state_dict"]
+
+
+def _assert_as_if_nothing_had_happened(train: Any, *more: str) -> None:
+    """Where a sweep of the same trainings runs through, its jobs have the same weights, bit for bit."""
+    through = train(*TRAINING, *more, "sweep.name=through", "logger=csv")
+    assert through.returncode == 0, through.stderr
+    jobs = [status.parent for status in Path("multirun/through").glob("*/status.json")]
+    assert jobs
+    for job in jobs:
+        weights, others = _weights(job), _weights(Path(SWEEP, job.name))
+        assert weights.keys() == others.keys()
+        assert all(torch.equal(weights[name], others[name]) for name in weights), job.name
 
 
 def test_a_sweep_survives_what_a_cluster_does_to_its_jobs(train: Any) -> None:
@@ -109,34 +131,89 @@ def test_a_sweep_survives_what_a_cluster_does_to_its_jobs(train: Any) -> None:
     assert _starts(KILLED)[0] > 0 and _starts(CANCELLED)[0] > 0
     with Path(SWEEP, "rd.csv").open() as file:
         assert len(file.readlines()) == 4, "a header and three points"
+    _assert_as_if_nothing_had_happened(train, "lambda=0.01,0.02,0.03")
 
 
-def test_a_job_that_needs_more_than_its_time_goes_on_in_another(train: Any, run_python: Any) -> None:
-    """Its state is saved for it alone by the signal before the limit."""
-    longer = ("trainer.max_steps=1000000", "trainer.val_check_interval=1000000", "checkpoint_minutes=60")
-    submitted = train(*COMMAND, *longer, *ONE_START, "lambda=0.01", "sweep.name=faults", "sweep.detach=true")
+def test_a_job_that_needs_more_than_its_time_goes_on_in_another_and_after_a_preemption(train: Any) -> None:
+    """Its state is saved for it alone by the signals before the limit and before the preemption."""
+    longer = (
+        "trainer.max_steps=1200",
+        "trainer.val_check_interval=1200",
+        "checkpoint_minutes=60",
+        "lambda=0.01",
+    )
+    submitted = train(*COMMAND, *longer, *ONE_START, "sweep.name=faults", "sweep.detach=true")
     assert submitted.returncode == 0, submitted.stderr
     (job,) = json.loads(Path(SWEEP, "sweep.json").read_text())["jobs"]
     log = Path(SWEEP, job, "train.log")
-    _await("it goes on a second time", lambda seen: log.is_file() and len(_starts(job)) >= 2)
+    _await("it goes on a second time", lambda seen: log.is_file() and len(_starts(job)) == 1)
+    _await(
+        "it is a step further",
+        lambda seen: seen.states[0].name == "running" and seen.states[0].step > _starts(job)[0],
+    )
+    urgent = ("--partition=high", "--cpus-per-task=4", "--output=/dev/null", "--wrap=sleep 1")
+    subprocess.run(["sbatch", *urgent], check=True)
+    _await("it goes on a third time, to its end", lambda seen: _names(seen) == {job: "finished"})
     first, second = _starts(job)[:2]
-    assert 0 < first < second
-    ended = run_python("-m", "lic.cli", "sweep", "cancel", SWEEP)
-    assert ended.returncode == 0 and "1 jobs at Slurm" in ended.stdout, ended.stderr
-    _await("it saves and ends", lambda seen: _names(seen) == {job: "interrupted"})
+    assert 0 < first < second < 1200
+    _assert_as_if_nothing_had_happened(train, *longer)
 
 
-def test_a_waiting_command_ends_when_its_job_is_killed(
-    slurm: dict[str, str], train: Any, repository: Path, tmp_path: Path
+def _holder(job: Path) -> int:
+    said = holder(job)
+    assert said
+    return said[0]
+
+
+def test_a_job_outlives_who_waits_for_it_and_nobody_waits_for_a_dead_one(
+    train: Any, repository: Path, tmp_path: Path
 ) -> None:
     """Without accounting nobody but the queue knows that it is gone."""
     command = [sys.executable, str(repository / "train.py"), *COMMAND, "lambda=0.01", "sweep.name=faults"]
-    waiting = subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": str(repository)}, stderr=subprocess.PIPE, text=True
-    )
+    command.append("trainer.max_steps=1000000")
+
+    def waiting(name: str) -> tuple[subprocess.Popen[bytes], Path]:
+        said = tmp_path / f"{name}.txt"
+        with said.open("w") as file:
+            process = subprocess.Popen(
+                command,
+                env=os.environ | {"PYTHONPATH": str(repository)},
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        _await("it waits", lambda seen: "1 jobs: " in said.read_text())
+        return process, said
+
+    first, _ = waiting("first")
     seen = _await("it trains", lambda seen: any(state.step >= 0 for state in seen.states))
-    said = holder(seen.states[0].folder)
-    assert said
-    subprocess.run(["kill", "-9", str(said[0])], check=True)
-    _, told = waiting.communicate(timeout=120)
-    assert waiting.returncode == 3 and "1 of 1 jobs failed" in told, told
+    job = seen.states[0].folder
+    process = _holder(job)
+    os.killpg(first.pid, signal.SIGHUP)  # its terminal closes
+    assert first.wait(30) == -signal.SIGHUP
+    second, said = waiting("second")
+    assert "1 jobs: 0 to submit, 1 queued or running already" in said.read_text()
+    os.killpg(second.pid, signal.SIGKILL)  # its machine goes down
+    second.wait(30)
+    third, said = waiting("third")
+    assert "1 jobs: 0 to submit, 1 queued or running already" in said.read_text()
+    assert _holder(job) == process and read_sweep(Path(SWEEP)).states[0].name == "running"
+    os.kill(process, signal.SIGKILL)
+    assert third.wait(120) == 3 and "1 of 1 jobs failed" in said.read_text(), said.read_text()
+
+
+def test_a_job_goes_on_when_its_node_has_started_again(slurm: Cluster, train: Any, run_python: Any) -> None:
+    longer = ("trainer.max_steps=1000000", "trainer.val_check_interval=1000000", "lambda=0.01")
+    submitted = train(*COMMAND, *longer, "sweep.name=faults", "sweep.detach=true")
+    assert submitted.returncode == 0, submitted.stderr
+    (job,) = json.loads(Path(SWEEP, "sweep.json").read_text())["jobs"]
+    _await("a checkpoint", lambda seen: Path(SWEEP, job, "checkpoints", "last.ckpt").is_file())
+    slurm.cut_power_of_node(_holder(Path(SWEEP, job)))
+    time.sleep(2)
+    slurm.start_node()
+    log = Path(SWEEP, job, "train.log")
+    _await("it goes on", lambda seen: len(_starts(job)) == 1 and seen.states[0].name == "running")
+    assert _starts(job)[0] > 0, log.read_text()
+    ended = run_python("-m", "lic.cli", "sweep", "cancel", SWEEP)
+    assert ended.returncode == 0 and "1 jobs at Slurm" in ended.stdout, ended.stderr
+    _await("it saves and ends", lambda seen: _names(seen) == {job: "interrupted"})

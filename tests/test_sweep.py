@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import pickle
 import shutil
@@ -225,6 +226,35 @@ def test_jobs_that_never_began_are_named_too(tmp_path: Path, capsys: pytest.Capt
     assert end.value.code == 3
     said = capsys.readouterr().err
     assert f"Failed: {tmp_path}/lr-2: it did not finish" in said and "1 of 2 jobs failed" in said
+
+
+def test_a_full_disk_hides_no_job(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither one that could not even say that it failed, nor by a summary for which there is no room."""
+
+    def full(folder: Path, *arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder / "report.html"))
+
+    monkeypatch.setattr("lic.report.summary.summarize", full)
+    cfg = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    (tmp_path / "lr-1").mkdir()
+    write_status(tmp_path / "lr-1", status="done", cost=1.0)
+    (tmp_path / "lr-1" / "test.json").write_text("{}")
+    for exit_code in (1, 3):
+        with pytest.raises(SystemExit) as end:
+            SweepSummary().on_multirun_end(cfg)
+        assert end.value.code == exit_code
+        assert (
+            "summary of the jobs failed: " in caplog.text and "No space left on device; check" in caplog.text
+        )
+        said = capsys.readouterr().err
+        assert f"`lic report {tmp_path}` tries again" in said and "Traceback" not in said + caplog.text
+        assert (f"Failed: {tmp_path}/lr-2: it did not finish" in said) == (exit_code == 3)
+        (tmp_path / "lr-2" / ".hydra").mkdir(parents=True, exist_ok=True)
 
 
 def test_jobs_in_another_process_know_what_the_sweep_varies(

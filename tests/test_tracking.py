@@ -1,17 +1,26 @@
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lic import tracking
 from lic.errors import UserError
 
-KEY = "0123456789" * 4
+from .wandb_server import KEY, Server
+
+
+@pytest.fixture
+def wandb_server() -> Iterator[Server]:
+    """A server at which runs begin and end well, until it is told to answer otherwise."""
+    with Server() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -58,28 +67,91 @@ def test_an_id_that_lic_did_not_make_is_replaced(tmp_path: Path, odd: str) -> No
     assert made != odd and tracking.run_id(tmp_path) == made
 
 
+RUN = """
+import os, signal, sys, time
+from pathlib import Path
+from lic import tracking
+
+def children():
+    tasks = Path("/proc/self/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+here = Path(sys.argv[1])
+begin = lambda: tracking.run_logger("lic", str(here), id=tracking.run_id(here), name="x")
+logger = begin()
+log = lambda first: [logger.log_metrics({"x": i}, step=i) for i in range(first, first + 3)]
+log(0)
+"""
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run what goes on after the first values of a run, which is told what it may wait for: two seconds."""
+
+    def run(then: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        settings = {"PYTHONPATH": str(Path(__file__).parents[1]), "WANDB_FINISH_TIMEOUT": "2"}
+        return subprocess.run(
+            [sys.executable, "-c", RUN + then, str(tmp_path)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            env=os.environ | settings | {"WANDB_INIT_TIMEOUT": "2"} | environment,
+        )
+
+    return run
+
+
 @pytest.mark.slow
-def test_a_training_outlives_wandb(tmp_path: Path) -> None:
-    """Schedulers send SIGTERM to all processes of a job, W&B's own among them."""
-    code = (
-        "import os, signal, sys, time; from pathlib import Path; from lic import tracking; import wandb;"
-        "logger = tracking.run_logger('lic', sys.argv[1]); tasks = Path('/proc/self/task').iterdir();"
-        "children = [int(c) for t in tasks for c in (t / 'children').read_text().split()];"
-        "assert children; [os.kill(child, signal.SIGTERM) for child in children]; time.sleep(2);"
-        "[logger.log_metrics({'x': i}, step=i) for i in range(3)]\n"
-        "with tracking.as_far_as_wandb_lives(): wandb.finish()\n"
-        "print('went on')"
+def test_a_training_outlives_wandb(training: Any) -> None:
+    """Schedulers send SIGTERM to all processes of a job, W&B's own among them; the next job has its own."""
+    done = training(
+        "assert children(); [os.kill(child, signal.SIGTERM) for child in children()]; time.sleep(2); log(3)\n"
+        "tracking.finish_run(0); logger = begin(); log(0); tracking.finish_run(0); print('went on')",
+        WANDB_MODE="offline",
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"WANDB_MODE": "offline", "PYTHONPATH": str(Path(__file__).parents[1])},
+    assert done.returncode == 0 and "went on" in done.stdout, done.stderr
+    assert done.stderr.count("W&B takes no more values") >= 1 and "Traceback" not in done.stderr, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answers", ["never", "500"])
+def test_without_a_server_a_run_is_recorded_offline(
+    training: Any, wandb_server: Server, tmp_path: Path, answers: str
+) -> None:
+    wandb_server.answers = answers
+    done = training("tracking.finish_run(0); print('went on')", **wandb_server.account)
+    assert done.returncode == 0 and "went on" in done.stdout, done.stderr
+    (said,) = re.findall(r"^W&B cannot be reached .* is recorded offline.*$", done.stderr, re.MULTILINE)
+    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
+    assert said.endswith(f"to upload it: wandb sync {folder}") and next(folder.glob("*.wandb"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answers", ["well", "never", "500"])
+def test_at_its_end_a_run_waits_for_no_server_for_ever(
+    training: Any, wandb_server: Server, tmp_path: Path, answers: str
+) -> None:
+    then = (
+        "from urllib.request import urlopen\n"
+        f"urlopen(os.environ['WANDB_BASE_URL'] + '/from-now-on/{answers}')\n"
+        "start = time.monotonic(); log(3); print('logged', time.monotonic() - start)\n"
+        "tracking.finish_run(0); print('ended', time.monotonic() - start)"
     )
-    assert "went on" in done.stdout, done.stderr
-    assert done.stderr.count("W&B takes no more values") >= 1, done.stderr
+    done = training(then, **wandb_server.account, WANDB_INIT_TIMEOUT="60")
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    logged, ended = (float(line.split()[1]) for line in done.stdout.splitlines())
+    assert logged < 2 and ended < 60, "it waits as long as it is told, and for its own process"
+    (folder,) = (tmp_path / "wandb").glob("run-*")
+    told = f"W&B has not taken the whole run; to upload the rest: wandb sync {folder}"
+    assert (told in done.stderr) == (answers != "well"), done.stderr
+
+
+@pytest.mark.slow
+def test_what_the_server_refuses_is_a_sentence(training: Any, wandb_server: Server) -> None:
+    wandb_server.answers = "401"
+    done = training("", **wandb_server.account)
+    assert "UserError: W&B refuses the run (" in done.stderr and "returned error 401" in done.stderr
 
 
 def test_an_id_is_no_link(tmp_path: Path) -> None:

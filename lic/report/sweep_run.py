@@ -14,7 +14,7 @@ from lic.metrics.measures import Measure, averages, axes
 from lic.report.figures import rd_figure
 from lic.report.gallery import BUDGET, Scene, gallery
 from lic.report.super_resolution import label, scenes
-from lic.tracking import start_run
+from lic.tracking import finish_run, start_run
 
 MAX_IMAGES = 2
 
@@ -55,7 +55,7 @@ def log_sweep(
                 run.log({f"{kind}/image_{i}": _images(scene)})
         exit_code = 0
     finally:
-        run.finish(exit_code=exit_code)
+        finish_run(exit_code)
 
 
 def _table(all_curves: Sequence[Curve]) -> Any:

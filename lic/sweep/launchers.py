@@ -8,11 +8,13 @@ have a job that nears its time limit save its state before it is queued again.
 
 import logging
 import math
+import os
 import shlex
 import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +29,7 @@ from lic import interruption
 from lic.errors import UserError
 from lic.locking import is_held
 from lic.runs import cost_if_done, digest
-from lic.status import read_status
+from lic.status import SLOW_FILES, last_written, read_status
 from lic.sweep import slurm
 from lic.sweep.composition import Compositions
 from lic.sweep.names import register_resolvers
@@ -35,7 +37,6 @@ from lic.sweep.record import detached, read_record
 
 _SHARED = {field.name for field in fields(config.BaseQueueConf)}
 _LONGEST_WAIT = 30.0  # seconds between two questions
-_SLOW_FILES = 15.0  # seconds in which a shared file system shows what another node wrote
 _OTHER_TASKS = 120.0  # seconds in which the first task queues the job again
 
 _log = logging.getLogger(__name__)
@@ -87,7 +88,9 @@ class _Launcher(submitit_launcher.BaseSubmititLauncher):
             for folder, job in folders.items()
             if not _is_done(folder, job, compositions)
         }
-        on_the_way = self._on_the_way(unfinished, {}) or set()
+        on_the_way = self._on_the_way(unfinished, {})
+        if on_the_way is None:
+            raise UserError("Slurm does not say what it runs already, so nothing was submitted; try again.")
         new = [folder for folder in unfinished if folder not in on_the_way]
         _log.info(
             "%d jobs: %d to submit, %d queued or running already, %d done.",
@@ -156,12 +159,7 @@ class _Launcher(submitit_launcher.BaseSubmititLauncher):
 
     def _returned(self, folder: Path, job: _Job) -> JobReturn:
         """What a sweeper is told: the job's cost, NaN without one."""
-        assert self.config is not None
-        give_up = time.monotonic() + _SLOW_FILES
-        while (status := read_status(folder)).get("status") == "running" and not detached(self.config):
-            if time.monotonic() > give_up:
-                break
-            time.sleep(0.5)
+        status = read_status(folder)
         cost = status.get("cost") if status.get("status") == "done" else None
         value = cost if isinstance(cost, float) else math.nan
         return JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=value)
@@ -203,6 +201,7 @@ class SlurmLauncher(_Launcher):
     def _wait(self, numbers: Mapping[Path, str | None], submitted: Mapping[Path, Any]) -> None:
         assert self.config is not None
         sweep = shlex.quote(str(self.config.hydra.sweep.dir))
+        before = {folder: last_written(folder) for folder in numbers}
         try:
             super()._wait(numbers, submitted)
         except interruption.Interrupted as stop:
@@ -212,10 +211,21 @@ class SlurmLauncher(_Launcher):
                 "ends them, and the same command waits for them again.",
             ) from None
         ended = slurm.ended_as(number for number in numbers.values() if number)
-        for folder, number in numbers.items():
-            how = ended.get(number or "", "COMPLETED")
+        states = {folder: ended.get(number or "", "COMPLETED") for folder, number in numbers.items()}
+        _await_words({folder: before[folder] for folder, how in states.items() if how == "COMPLETED"})
+        for folder, how in states.items():
             if how != "COMPLETED" and read_status(folder).get("status") != "failed":
                 _log.error("%s has ended without a result; Slurm says %s.", folder.name, how)
+
+
+def _await_words(before: Mapping[Path, os.stat_result | None]) -> None:
+    """Until this machine sees what jobs that ended in order have left, whose ``status.json`` was another."""
+    give_up = time.monotonic() + SLOW_FILES
+    while time.monotonic() < give_up and any(
+        last_written(folder) == earlier or read_status(folder).get("status") == "running"
+        for folder, earlier in before.items()
+    ):
+        time.sleep(0.5)
 
 
 class LocalLauncher(_Launcher):
@@ -227,7 +237,23 @@ class LocalLauncher(_Launcher):
         assert self.config is not None
         if detached(self.config):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the jobs inherit it, and outlive the terminal
-        return super()._submit(jobs)
+        # Ctrl-C reaches all processes of a terminal, and submitit's kill the jobs a second after it.
+        own = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return super()._submit(jobs)
+        finally:
+            signal.signal(signal.SIGINT, own)
+
+    def _wait(self, numbers: Mapping[Path, str | None], submitted: Mapping[Path, Any]) -> None:
+        try:
+            super()._wait(numbers, submitted)
+        except interruption.Interrupted as stop:
+            for job in submitted.values():
+                with suppress(ProcessLookupError):
+                    os.kill(int(job.job_id), signal.SIGTERM)  # submitit's process, which tells the job
+            while not all(job.done() for job in submitted.values()):
+                time.sleep(0.2)
+            raise interruption.Interrupted(stop.signum, "The same command continues the sweep.") from None
 
     def _on_the_way(
         self, numbers: Mapping[Path, str | None], submitted: Mapping[Path, Any]

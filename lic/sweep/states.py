@@ -1,7 +1,9 @@
 """What state the jobs of a sweep are in: read from their folders and asked of Slurm, without torch."""
 
 import math
+import os
 import socket
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from typing import Any
 from lic.errors import UserError
 from lic.foreign import read_json
 from lic.locking import holder, is_held
-from lic.status import STATUS_FILE, read_status
+from lic.status import SLOW_FILES, STATUS_FILE, last_written, read_status
 from lic.sweep import slurm
 from lic.sweep.record import Record, read_record
 
@@ -72,28 +74,44 @@ def read_sweep(folder: Path) -> Sweep:
     numbers = record.jobs if record and record.is_of(folder) else {}
     asked = any(numbers.values())
     queue = slurm.queue() if asked else {}
-    states = (_state(folder / name, numbers.get(name), queue) for name in sorted(names))
+    now = _now(folder)
+    states = (_state(folder / name, numbers.get(name), queue, now) for name in sorted(names))
     return Sweep(folder, record, tuple(states), asked and queue is None)
 
 
-def _state(job: Path, number: str | None, queue: Mapping[str, slurm.Queued] | None) -> State:
+def _now(folder: Path) -> float:
+    """By the clock that stamps the folder's files: that of a file server may differ from this machine's."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:  # one may look at what one may not write
+        return time.time()
+
+
+def _state(job: Path, number: str | None, queue: Mapping[str, slurm.Queued] | None, now: float) -> State:
     status = read_status(job)
-    name, error = _judged(job, status, number, queue)
-    known = _quality(job) if name == "finished" else _progress(status) if name != "failed" else {}
+    written = last_written(job)
+    silent = now - written.st_mtime if written else math.nan
+    name, error = _judged(job, status, number, queue, silent)
+    known = _quality(job) if name == "finished" else _progress(status, silent) if name != "failed" else {}
     return State(job, name, number or "", error=error, **known)
 
 
 def _judged(
-    job: Path, status: Mapping[str, Any], number: str | None, queue: Mapping[str, slurm.Queued] | None
+    job: Path,
+    status: Mapping[str, Any],
+    number: str | None,
+    queue: Mapping[str, slurm.Queued] | None,
+    silent: float,
 ) -> tuple[str, str]:
-    """A job's state, and what went wrong."""
+    """A job's state, and what went wrong; seconds since its last word are ``silent``."""
     said, queued = status.get("status"), queue.get(number) if queue and number else None
     name, error = "waiting", ""
     if said == "done":
         name = "finished"
     elif queued:
         name = "queued" if queued.state == "PENDING" else "running"
-    elif said == "running" and _lives(job, status, number, queue):
+    elif said == "running" and _lives(job, number, queue, silent):
         name = "running"
     elif said == "failed":
         lines = str(status.get("error", "")).strip().splitlines()
@@ -107,25 +125,21 @@ def _judged(
     return name, error
 
 
-def _lives(
-    job: Path, status: Mapping[str, Any], number: str | None, queue: Mapping[str, slurm.Queued] | None
-) -> bool:
+def _lives(job: Path, number: str | None, queue: Mapping[str, slurm.Queued] | None, silent: float) -> bool:
     """Whether a job that says it runs does: by the machine that runs it, by Slurm, or by its last word."""
     said = holder(job)
     if said and said[1] == socket.gethostname():
         return is_held(job)
     if number and queue is not None:
-        return number in queue
-    when = _number(status.get("when"))
-    return math.isnan(when) or time.time() - when < _SILENCE
+        return number in queue or silent < SLOW_FILES
+    return silent < _SILENCE
 
 
-def _progress(status: Mapping[str, Any]) -> dict[str, float]:
+def _progress(status: Mapping[str, Any], silent: float) -> dict[str, float]:
     keys = {"step": "step", "steps": "steps", "seconds": "seconds_per_step"}
     known = {name: _number(status.get(key)) for name, key in keys.items()}
     left = (known["steps"] - known["step"]) * known["seconds"]
-    since = time.time() - _number(status.get("when"))
-    return known | {"left": math.nan if math.isnan(left - since) else max(0.0, left - max(0.0, since))}
+    return known | {"left": math.nan if math.isnan(left - silent) else max(0.0, left - max(0.0, silent))}
 
 
 def _quality(job: Path) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import logging
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -108,28 +109,31 @@ class SweepSummary(Callback):
 
         folder = Path(config.hydra.sweep.dir)
         record = read_record(folder)
-        submitted = [folder / name for name in (record.jobs if record else ())]
-        jobs = sorted({*submitted, *(status.parent for status in folder.glob(f"*/{STATUS_FILE}"))})
+        begun = {*folder.glob(f"*/{STATUS_FILE}"), *folder.glob("*/.hydra")}  # a full disk takes no status
+        jobs = sorted(
+            {*(folder / name for name in (record.jobs if record else ())), *(f.parent for f in begun)}
+        )
         states = {job: read_status(job) for job in jobs}
-        try:
-            if any(next(folder.rglob(name), None) for name in (RESULT_FILE, SUPER_RESOLUTION_FILE)):
-                summarize(folder, OmegaConf.select(config, "logger.wandb.project"))
-        except Exception:  # Hydra would turn it into a warning
-            _log.exception(
-                "The jobs are done, but their summary failed; `lic report %s` tries again.",
-                shlex.quote(str(folder)),
-            )
-            sys.exit(1)
         failed = {
             job: s.get("error", _UNFINISHED.get(str(s.get("status")), "it did not finish"))
             for job, s in states.items()
             if s.get("status") != "done"
         }
-        for job_folder, error in failed.items():
-            print(visible(f"Failed: {job_folder}: {error}"), file=sys.stderr)
+        exit_code = 3 if failed else 0
+        try:
+            if any(next(folder.rglob(name), None) for name in (RESULT_FILE, SUPER_RESOLUTION_FILE)):
+                summarize(folder, OmegaConf.select(config, "logger.wandb.project"))
+        except Exception as error:  # Hydra would turn it into a warning
+            message = user_message(error)
+            _log.error("The summary of the jobs failed: %s", message or traceback.format_exc())
+            print(f"`lic report {shlex.quote(str(folder))}` tries again to sum them up.", file=sys.stderr)
+            exit_code = exit_code or 1
+        for job_folder, said in failed.items():
+            print(visible(f"Failed: {job_folder}: {said}"), file=sys.stderr)
         if failed:
             print(
                 f"{len(failed)} of {len(jobs)} jobs failed; the same command runs only what is unfinished.",
                 file=sys.stderr,
             )
-            sys.exit(3)
+        if exit_code:
+            sys.exit(exit_code)

@@ -1,7 +1,6 @@
 """Loggers, progress bar, filtered warnings."""
 
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from lic.models import describe_model
 from lic.runs import in_sweep, run_folder
 from lic.store.description import model_options
 from lic.store.objective import Objective
-from lic.tracking import as_far_as_wandb_lives, run_id
+from lic.tracking import finish_run, run_id
 from lic.training.base import Training
 
 METRICS_FILE = "metrics.csv"
@@ -73,10 +72,7 @@ class ProgressBar(RichProgressBar):
 
 @contextmanager
 def loggers(cfg: DictConfig, config: dict[str, Any], objective: Objective) -> Iterator[list[Logger]]:
-    """The chosen loggers, told the configuration and finished however the block ends.
-
-    Without ``finish``, W&B would continue one job's run in the next job of the same process.
-    """
+    """The chosen loggers, told the configuration and finished however the block ends."""
     folder = run_folder()
     if not is_main_process():
         yield []
@@ -98,9 +94,7 @@ def loggers(cfg: DictConfig, config: dict[str, Any], objective: Objective) -> It
         yield made
         exit_code = 0
     finally:
-        if wandb := sys.modules.get("wandb"):  # not if a signal came while it was being imported
-            with as_far_as_wandb_lives():
-                wandb.finish(exit_code=exit_code)
+        finish_run(exit_code)
 
 
 def _set_aside(metrics: Path) -> None:

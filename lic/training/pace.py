@@ -86,9 +86,7 @@ class Progress(Callback):
 
     def _say(self, trainer: Trainer, **pace: float) -> None:
         if trainer.is_global_zero:
-            say_how_far(
-                self.folder, step=trainer.global_step, steps=trainer.max_steps, when=time.time(), **pace
-            )
+            say_how_far(self.folder, step=trainer.global_step, steps=trainer.max_steps, **pace)
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ def test_jobs_that_left_no_result_are_waited_for_no_longer(
     train: Any, answering: Answering, tmp_path: Path
 ) -> None:
     """The plugin's own launcher would ask sacct, which is not here, for ever. A mute Slurm is waited for."""
-    listed = "echo '7_0|RUNNING|x'"
-    asked = answering("squeue", f"case $(wc -l < {tmp_path}/squeue.txt) in 1) {listed};; 2) exit 1;; esac")
+    listed, ended = "echo '7_0|RUNNING|x'", "echo '7_0|FAILED'; echo '7_1|CANCELLED'"
+    asks = f"case $(wc -l < {tmp_path}/squeue.txt) in 1) {listed};; 2) exit 1;; 4) {ended};; esac"
+    asked = answering("squeue", asks)
     done = train()
     assert done.returncode == 3, done.stderr
     assert len(asked.read_text().splitlines()) == 4, "waiting thrice, and then how they ended"
@@ -54,6 +56,25 @@ def test_jobs_that_left_no_result_are_waited_for_no_longer(
         "--job-name=x",
     ):
         assert line in script
+
+
+def test_on_a_slow_file_system_a_result_is_waited_for(
+    train: Any, answering: Answering, tmp_path: Path
+) -> None:
+    """The job has ended in order, and this machine sees no word of it yet, or what an earlier start left."""
+    fresh, old = (tmp_path / SWEEP / f"lambda-{value}" for value in (5, 10))
+    for job in (fresh, old):
+        job.mkdir(parents=True)
+    write_status(old, status="failed", error="of the start before")
+    (tmp_path / "done").mkdir()
+    write_status(tmp_path / "done", status="done", cost=1.0)
+    shows = "; ".join(
+        f"cp {tmp_path}/done/status.json {job}/x; mv {job}/x {job}/status.json" for job in (fresh, old)
+    )
+    ended = f"(sleep 5; {shows}) >/dev/null 2>&1 & echo '7_0|COMPLETED'; echo '7_1|COMPLETED'"
+    answering("squeue", f'case "$@" in *states*) {ended};; esac')
+    done = train()
+    assert done.returncode == 0 and "Failed" not in done.stderr, done.stderr
 
 
 def test_a_detached_command_leaves_and_the_same_one_submits_nothing_twice(
@@ -76,6 +97,38 @@ def test_a_detached_command_leaves_and_the_same_one_submits_nothing_twice(
     more = train("sweep.detach=true", "lambda=5,10,15")
     assert "2 to submit, 1 queued or running already" in more.stdout, "a sweep may grow under its name"
     assert _jobs(tmp_path) == {"lambda-5": "8_0", "lambda-10": "7_1", "lambda-15": "8_1"}
+
+
+def test_two_commands_at_once_submit_nothing_twice(train: Any, answering: Answering, tmp_path: Path) -> None:
+    """One of them has the sweep's lock; the other is refused, or comes late and finds the jobs queued."""
+    submitted = answering("sbatch", "sleep 1; echo Submitted batch job 7")
+    answering("squeue", f"test -e {submitted} && echo '7_0|PENDING|x' && echo '7_1|PENDING|x'")
+    with ThreadPoolExecutor() as both:
+        done = list(both.map(lambda _: train("sweep.detach=true"), range(2)))
+    assert len(submitted.read_text().splitlines()) == 1
+    for one in done:
+        if one.returncode == 2:
+            assert (
+                one.stderr.startswith(f"Error: {SWEEP} is being written by process ")
+                and one.stderr.count("\n") == 1
+            )
+        else:
+            assert one.returncode == 0, one.stderr
+    assert _jobs(tmp_path) == {"lambda-5": "7_0", "lambda-10": "7_1"}
+
+
+def test_where_slurm_is_mute_nothing_is_submitted_again(
+    train: Any, answering: Answering, tmp_path: Path
+) -> None:
+    train("sweep.detach=true")
+    submitted = answering("sbatch", "echo Submitted batch job 8")
+    before = len(submitted.read_text().splitlines())
+    answering("squeue", "exit 1")
+    again = train("sweep.detach=true")
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1), again.stderr
+    assert "so nothing was submitted; try again." in again.stderr
+    assert len(submitted.read_text().splitlines()) == before
+    assert _jobs(tmp_path) == {"lambda-5": "7_0", "lambda-10": "7_1"}
 
 
 def test_a_job_is_done_only_with_the_same_configuration(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import socket
 import time
 from collections.abc import Mapping
@@ -29,6 +30,10 @@ def _made(sweep: Path, name: str, holder: str = "", **status: Any) -> Path:
     return sweep / name
 
 
+def _last_word(job: Path, when: float) -> None:
+    os.utime(job / "status.json", (when, when))
+
+
 def _record(sweep: Path, jobs: Mapping[str, str | None]) -> None:
     Record("train", ("-m",), str(sweep), str(sweep.resolve()), jobs).save()
 
@@ -41,14 +46,16 @@ def test_every_state_of_jobs_at_slurm(tmp_path: Path, answering: Answering) -> N
     sweep = tmp_path / "sweep"
     finished = _made(sweep, "finished", status="done", cost=1.0)
     (finished / "test.json").write_text(json.dumps({"mean": {"bpp": 0.5, "psnr": 30.25, "x": None}}))
-    progress: dict[str, Any] = {"step": 100, "steps": 300, "seconds_per_step": 2, "when": time.time() - 50}
-    _made(sweep, "running", ELSEWHERE, status="running", **progress)
+    progress: dict[str, Any] = {"step": 100, "steps": 300, "seconds_per_step": 2}
+    _last_word(_made(sweep, "running", ELSEWHERE, status="running", **progress), time.time() - 50)
     _made(sweep, "starting", status="failed", error="of the time before")
     _made(sweep, "requeued", status="interrupted", step=7, steps=300)
-    _made(sweep, "killed", ELSEWHERE, status="running", **progress)
+    _last_word(_made(sweep, "killed", ELSEWHERE, status="running", **progress), time.time() - 70)
+    _made(sweep, "ending", ELSEWHERE, status="running")
     _made(sweep, "stopped", status="interrupted", **progress)
     _made(sweep, "failed", status="failed", error="Traceback\n  file\nValueError: odd \x1b[31m")
     numbers = {"running": "7_0", "starting": "7_1", "requeued": "7_2", "killed": "7_3", "stopped": "7_4"}
+    numbers["ending"] = "7_8"
     _record(sweep, numbers | {"fresh": "7_5", "cancelled": "7_6", "finished": "7_7"})
     answering(
         "squeue", "echo '7_0|RUNNING|x'; echo '7_1|RUNNING|x'; echo '7_2|PENDING|x'; echo '7_5|PENDING|x'"
@@ -60,6 +67,7 @@ def test_every_state_of_jobs_at_slurm(tmp_path: Path, answering: Answering) -> N
         "starting": "running",
         "requeued": "queued",
         "killed": "died",
+        "ending": "running",  # its last word may be on its way
         "stopped": "interrupted",
         "failed": "failed",
         "fresh": "queued",
@@ -75,7 +83,7 @@ def test_every_state_of_jobs_at_slurm(tmp_path: Path, answering: Answering) -> N
 
 def test_where_slurm_is_mute_nothing_has_died(tmp_path: Path, answering: Answering) -> None:
     answering("squeue", "exit 1")
-    _made(tmp_path / "sweep", "a", ELSEWHERE, status="running", when=time.time())
+    _made(tmp_path / "sweep", "a", ELSEWHERE, status="running")
     _record(tmp_path / "sweep", {"a": "7_0", "b": "7_1"})
     seen = read_sweep(tmp_path / "sweep")
     assert seen.mute and [state.name for state in seen.states] == ["running", "waiting"]
@@ -93,14 +101,31 @@ def test_a_process_of_this_machine_is_believed_only_while_it_lives(tmp_path: Pat
 
 @pytest.mark.parametrize(("silent", "name"), [(60, "running"), (3600, "died")])
 def test_of_another_machine_the_last_word_counts(tmp_path: Path, silent: float, name: str) -> None:
-    _made(tmp_path / "sweep", "a", ELSEWHERE, status="running", when=time.time() - silent)
+    job = _made(tmp_path / "sweep", "a", ELSEWHERE, status="running")
+    _last_word(job, time.time() - silent)
     assert _states(tmp_path / "sweep")["a"].name == name
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_clocks_that_differ_make_no_job_die(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Of the job's machine, of the one that looks, and of the file server, which stamps what both write."""
+    sweep = tmp_path / "sweep"
+    progress: dict[str, Any] = {"step": 100, "steps": 300, "seconds_per_step": 2}
+    _made(sweep, "alive", ELSEWHERE, status="running", **progress, when=time.time() - 3600 * hours)
+    _last_word(_made(sweep, "silent", ELSEWHERE, status="running", **progress), time.time() - 3600)
+    here = time.time
+    monkeypatch.setattr(time, "time", lambda: here() + 3600 * hours)
+    states = _states(sweep)
+    assert (states["alive"].name, states["silent"].name) == ("running", "died")
+    assert states["alive"].left == pytest.approx(400, abs=5)
 
 
 @pytest.mark.parametrize("odd", ["x", None, True, [1], {"a": 1}, math.inf, 10**400])
 def test_odd_numbers_are_unknown(tmp_path: Path, odd: Any) -> None:
     sweep = tmp_path / "sweep"
-    _made(sweep, "a", ELSEWHERE, status="running", step=odd, steps=odd, seconds_per_step=odd, when=odd)
+    _made(sweep, "a", ELSEWHERE, status="running", step=odd, steps=odd, seconds_per_step=odd)
     done = _made(sweep, "b", status="done")
     (done / "test.json").write_text(json.dumps({"mean": {"bpp": odd}}))
     states = _states(sweep)

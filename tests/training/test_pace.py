@@ -1,5 +1,4 @@
 import re
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -120,7 +119,7 @@ def test_a_running_job_says_how_far_it_is(
     assert [status["step"] for status in seen] == [1, 2, 3]
     for status in seen:
         assert (status["status"], status["config"], status["steps"]) == ("running", "x", 3)
-        assert 0 < status["seconds_per_step"] < 60 and 0 <= time.time() - status["when"] < 60
+        assert 0 < status["seconds_per_step"] < 60
 
 
 def test_that_is_not_said_often_nor_where_nobody_runs(make_codec: Any, fit: Any, tmp_path: Path) -> None:
