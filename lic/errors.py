@@ -19,6 +19,10 @@ class UserError(ValueError):
         super().__init__(visible(sentence))
 
 
+class LostProcessError(UserError):
+    """Another process of the same training has ended, and this one cannot go on without it."""
+
+
 def visible(text: str) -> str:
     """The same text with control characters but line ends spelt as Python would: a terminal obeys none."""
     return "".join(

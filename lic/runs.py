@@ -9,6 +9,7 @@ import logging
 import math
 import shlex
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,11 +23,12 @@ from omegaconf import DictConfig, OmegaConf
 from lic import interruption
 from lic.atomic import write_text
 from lic.entry import end, is_main_process, quoted, user_message
-from lic.errors import UserError
+from lic.errors import LostProcessError, UserError
 from lic.locking import only_writer
 from lic.status import read_status, write_status
 
 ERROR_FILE = "error.txt"
+_LAST_WORDS = 20.0  # seconds in which the first process says how it ended, and W&B takes the last values
 
 _log = logging.getLogger(__name__)
 
@@ -106,15 +108,15 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
             return cost
         except interruption.Interrupted as stop:
             with _as_far_as_there_is_room():
-                _write_status(folder, config=own, status="interrupted")
+                _end_as(folder, config=own, status="interrupted")
             said = [_how_it_failed(stop.__cause__)] if stop.__cause__ else []
             raise interruption.Interrupted(stop.signum, " ".join([*said, _how_to_continue(folder)])) from None
         except BaseException as error:
             message = user_message(error)
             reason = message or f"{type(error).__name__}: {error}"
             with _as_far_as_there_is_room():
-                _write_status(folder, config=own, status="failed", error=reason)
-                if is_main_process():
+                is_effect = isinstance(error, LostProcessError)
+                if _end_as(folder, is_effect, config=own, status="failed", error=reason):
                     write_text(folder / ERROR_FILE, message or traceback.format_exc())
             if not sweeping and message:
                 end(message)  # raised, Hydra would print a line of its own before it
@@ -162,3 +164,23 @@ def _write_status(folder: Path, **content: Any) -> None:
     if is_main_process():
         (folder / ERROR_FILE).unlink(missing_ok=True)
         write_status(folder, **content)
+
+
+def _end_as(folder: Path, is_effect: bool = True, **content: Any) -> bool:
+    """Write how the run ends; whether it is for this process to say so.
+
+    It is for the first, unless another fails by itself (no effect of what befell the others): the first would
+    wait for it, in vain or for ever.
+    """
+    if is_main_process():
+        if read_status(folder).get("beside"):
+            return False
+        write_status(folder, **content)
+        return True
+    give_up = time.monotonic() + _LAST_WORDS
+    while not is_effect and read_status(folder).get("status", "running") == "running":
+        if time.monotonic() > give_up:
+            write_status(folder, **content, beside=True)
+            return True
+        time.sleep(0.2)
+    return False

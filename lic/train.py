@@ -27,6 +27,7 @@ def main(cfg: DictConfig) -> float:
     from lic.training import build, logs
     from lic.training.callbacks import callbacks_of
     from lic.training.options import checked_config
+    from lic.training.processes import part
     from lic.training.resuming import checkpoint_to_resume
     from lic.training.start_from import start_as_configured
 
@@ -47,6 +48,7 @@ def main(cfg: DictConfig) -> float:
 
     with logs.loggers(cfg, config, training.objective) as trainer.loggers:
         trainer.fit(training, data, ckpt_path=resume, weights_only=True)
+        part(trainer)
         if checkpoints.best_cost is None:
             raise UserError(
                 f"The training ended at step {trainer.global_step}, before a validation that chooses a best "

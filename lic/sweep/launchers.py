@@ -19,13 +19,16 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import submitit
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra_plugins.hydra_submitit_launcher import config, submitit_launcher
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from submitit.core.utils import FailedJobError
 
 from lic import interruption
+from lic.entry import is_main_process
 from lic.errors import UserError
 from lic.locking import is_held
 from lic.runs import cost_if_done, digest
@@ -34,10 +37,11 @@ from lic.sweep import slurm
 from lic.sweep.composition import Compositions
 from lic.sweep.names import register_resolvers
 from lic.sweep.record import detached, read_record
+from lic.sweep.tasks import allotment
 
 _SHARED = {field.name for field in fields(config.BaseQueueConf)}
 _LONGEST_WAIT = 30.0  # seconds between two questions
-_OTHER_TASKS = 120.0  # seconds in which the first task queues the job again
+_TOGETHER = ["--kill-on-bad-exit=1"]  # a task that fails would have the others wait for it
 
 _log = logging.getLogger(__name__)
 
@@ -57,17 +61,34 @@ class _Launcher(submitit_launcher.BaseSubmititLauncher):
     """What both have in common; in a job, ``__call__`` is what submitit unpickles and runs."""
 
     def __call__(self, *arguments: Any) -> JobReturn:
-        """Run the job; near its time limit, save before submitit's own handler queues it again."""
+        """Run the job; near its time limit, save before submitit's own handler queues it again.
+
+        Of several tasks the first says how the job ends: srun ends them all as soon as one exits with an
+        error, and what is interrupted is none.
+        """
         register_resolvers()
-        requeue = signal.getsignal(interruption.TIME_LIMIT)
+        requeue, is_first = signal.getsignal(interruption.TIME_LIMIT), is_main_process()
+        if not is_first:
+            self._write_beside_the_first()
         try:
-            return super().__call__(*arguments)
+            returned = super().__call__(*arguments)
         except interruption.Interrupted as stop:
-            if stop.signum == interruption.TIME_LIMIT and callable(requeue):
-                requeue(stop.signum, None)  # it exits, but for the tasks beside the first
-                time.sleep(_OTHER_TASKS)
+            if is_first and stop.signum == interruption.TIME_LIMIT and callable(requeue):
+                requeue(stop.signum, None)  # it exits
             print(stop, file=sys.stderr)
-            sys.exit(stop.exit_code)
+            sys.exit(stop.exit_code if is_first else 0)
+        value = returned.return_value
+        if submitit.JobEnvironment().num_tasks > 1 and isinstance(value, float) and math.isnan(value):
+            sys.exit(1)
+        return returned
+
+    def _write_beside_the_first(self) -> None:
+        """Have Hydra keep this task's log under a name of its own, as Lightning does where it starts it."""
+        assert self.config is not None
+        rank = submitit.JobEnvironment().global_rank
+        name = f"{self.config.hydra.job.name}_ddp_process_{rank}"
+        with read_write(self.config), read_write(self.config.hydra):
+            self.config.hydra.overrides.hydra += [f"hydra.job.name={name}", "hydra.output_subdir=null"]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit what is neither done nor on its way, and wait for all, or not.
@@ -124,11 +145,9 @@ class _Launcher(submitit_launcher.BaseSubmititLauncher):
             composed.hydra.job.num = job.number
         return composed
 
-    def _submit(self, jobs: Sequence[_Job]) -> list[Any]:
-        """Submitit's own jobs."""
-        import submitit
-
-        options = dict(self.params)
+    def _submit(self, jobs: Sequence[_Job], **asked: Any) -> list[Any]:
+        """Submitit's own jobs, with what they ask for beside the launcher's options."""
+        options = dict(self.params) | asked
         first = {f"{self._EXECUTOR}_{k}": options.pop(k) for k in ("max_num_timeout",) if k in options}
         executor = submitit.AutoExecutor(options.pop("submitit_folder"), cluster=self._EXECUTOR, **first)
         executor.update_parameters(
@@ -166,26 +185,36 @@ class _Launcher(submitit_launcher.BaseSubmititLauncher):
 
 
 class SlurmLauncher(_Launcher):
-    """Jobs of one array."""
+    """An array of jobs; several, where jobs of one sweep want different numbers of devices."""
 
     _EXECUTOR = "slurm"
 
-    def _submit(self, jobs: Sequence[_Job]) -> list[Any]:
-        from submitit.core.utils import FailedJobError
-
+    def _submit(self, jobs: Sequence[_Job], **asked: Any) -> list[Any]:
         if not slurm.is_here():
             raise UserError(
                 "There is no Slurm on this machine (no sbatch on the PATH); submit from a login node of a "
                 "cluster, or choose hydra/launcher=local."
             )
+        assert self.hydra_context is not None and self.config is not None
+        compositions = Compositions(self.hydra_context.config_loader, self.config)
+        arrays: dict[tuple[tuple[str, int], ...], list[_Job]] = {}
+        for job in jobs:
+            wanted = allotment(compositions[job.overrides], self.config.hydra.launcher)
+            arrays.setdefault(tuple(wanted.items()), []).append(job)
+        submitted: dict[int, Any] = {}
         try:
-            return super()._submit(jobs)
+            for all_want, alike in arrays.items():
+                of_array = super()._submit(alike, srun_args=_TOGETHER, **dict(all_want))
+                submitted |= {job.number: one for job, one in zip(alike, of_array, strict=True)}
         except FailedJobError as error:
+            if submitted:  # all or none: nobody would know of them
+                slurm.cancel(str(one.job_id) for one in submitted.values())
             said = str(error).strip().splitlines()[-1]
             many = "hydra.sweeper.max_batch_size=1000 makes several arrays; " if "array" in said else ""
             raise UserError(
                 f"Slurm takes no such jobs ({said}); {many}hydra.launcher.* has what is asked of it."
             ) from error
+        return [submitted[job.number] for job in jobs]
 
     def _number(self, job: Any) -> str | None:
         return str(job.job_id)
@@ -233,14 +262,14 @@ class LocalLauncher(_Launcher):
 
     _EXECUTOR = "local"
 
-    def _submit(self, jobs: Sequence[_Job]) -> list[Any]:
+    def _submit(self, jobs: Sequence[_Job], **asked: Any) -> list[Any]:
         assert self.config is not None
         if detached(self.config):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the jobs inherit it, and outlive the terminal
         # Ctrl-C reaches all processes of a terminal, and submitit's kill the jobs a second after it.
         own = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            return super()._submit(jobs)
+            return super()._submit(jobs, **asked)
         finally:
             signal.signal(signal.SIGINT, own)
 

@@ -15,9 +15,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lic import interruption
 from lic.atomic import write_bytes
-from lic.errors import UserError
+from lic.errors import LostProcessError, UserError
 from lic.training.base import Training, TrainingDivergedError
-from lic.training.processes import agreed
+from lic.training.processes import agreed, is_of_another
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -140,16 +140,23 @@ class Checkpoints(Checkpoint):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """As `on_train_end`: what fails after a signal may fail because of it, since others got it, too.
 
-        A training that diverged says which checkpoint is kept: this fit's newest, or the one it began with.
+        A training that diverged, or lost a process, says which checkpoint is kept: this fit's newest, or the
+        one it began with.
 
         Raises:
+            LostProcessError: another process has ended. A scheduler then signals all that are left.
             Interrupted: there was one; its cause is the exception.
         """
         interruption.defer(False)
+        file = self.saved or trainer.ckpt_path
+        kept = f"The last good checkpoint is kept in {file}." if file else "No checkpoint was saved yet."
         if isinstance(exception, TrainingDivergedError):
-            file = self.saved or trainer.ckpt_path
-            kept = f"The last good checkpoint is kept in {file}." if file else "No checkpoint was saved yet."
             exception.args = (f"{exception} {kept}",)
+        if is_of_another(exception):
+            raise LostProcessError(
+                f"One of the {trainer.world_size} processes has ended at step {trainer.global_step}, and the "
+                f"others end with it; its log may tell why. {kept}"
+            ) from exception
         stop = interruption.requested()
         if stop is not None and not isinstance(exception, interruption.Interrupted):
             raise interruption.Interrupted(stop) from exception

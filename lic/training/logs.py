@@ -35,8 +35,9 @@ _NOT_FOR_USERS = (
 
 def quieten() -> None:
     """Leave what people need of Lightning's messages: warnings, once, in Hydra's format."""
-    logging.getLogger("lightning.pytorch").handlers.clear()  # Hydra's root logger prints them already
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).handlers.clear()  # Hydra's root logger prints them already
+        logging.getLogger(name).setLevel(logging.WARNING)
     for message in _NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message)
 

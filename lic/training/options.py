@@ -79,10 +79,10 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         raise UserError(f"ema must be a decay between 0 and 1 such as 0.999, or null, not {cfg.ema!r}.")
     if cfg.trainer.accelerator == "cpu" and cfg.trainer.devices in (-1, "auto"):
         raise UserError("On a CPU trainer.devices counts processes; give a number, as in trainer.devices=2.")
-    if in_sweep() and cfg.trainer.devices != 1 and "Basic" in HydraConfig.get().launcher._target_:
+    if in_sweep() and cfg.trainer.devices != 1 and "Slurm" not in HydraConfig.get().launcher._target_:
         raise UserError(
-            "The jobs of a sweep run one after another in one process, on one device each; leave out -m to "
-            "train on several."
+            "A job of a sweep trains on one device, as nothing here starts more processes for it; leave out "
+            "-m to train on several, or add hydra/launcher=slurm."
         )
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
 

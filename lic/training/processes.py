@@ -29,6 +29,22 @@ def means_of_all(trainer: Trainer, means: Mapping[str, Tensor]) -> dict[str, Ten
     return dict(zip(own, cast(Tensor, trainer.strategy.reduce(stacked)), strict=True))
 
 
+def is_of_another(error: BaseException) -> bool:
+    """Whether an error says that another process is gone or mute, in the words of gloo or NCCL."""
+    return isinstance(error, distributed.DistError) or (
+        isinstance(error, RuntimeError) and "gloo/transport" in str(error)
+    )
+
+
+def part(trainer: Trainer) -> None:
+    """Leave the group of processes, all together: the first then evaluates, and the others are done.
+
+    As they end by themselves, one that left alone might wait for the first, and be taken for dead.
+    """
+    if trainer.world_size > 1:
+        distributed.destroy_process_group()
+
+
 class SyncBatchNorm(TorchSyncBatchNorm):
     """Batch normalization by the mean and variance of all processes' batches, on CPUs too.
 
@@ -37,8 +53,8 @@ class SyncBatchNorm(TorchSyncBatchNorm):
     """
 
     def apply(self, model: nn.Module) -> nn.Module:
-        """Put it in the place of every batch normalization below the model."""
-        if next(model.parameters()).device.type != "cpu":
+        """Put it in the place of every batch normalization below the model, which is not on its GPU yet."""
+        if distributed.get_backend() != "gloo":
             return super().apply(model)
         for module in list(model.modules()):
             for name, child in module.named_children():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -197,3 +198,41 @@ def test_who_stops_waiting_is_told_that_the_jobs_go_on(
 def test_nothing_else_can_be_left_alone(train: Any, tmp_path: Path, more: list[str], sentence: str) -> None:
     done = train("sweep.detach=true", *more)
     assert done.returncode == 2 and sentence in done.stderr and not (tmp_path / "multirun").exists()
+
+
+def test_each_job_has_a_task_for_each_of_its_devices(
+    train: Any, answering: Answering, tmp_path: Path
+) -> None:
+    """Jobs of one number are one array, and numbers may be swept."""
+    answering("sbatch", f"echo Submitted batch job $(wc -l < {tmp_path}/sbatch.txt)")
+    answering("squeue", "true")
+    done = train("sweep.detach=true", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1,2")
+    assert done.returncode == 0, done.stderr
+    scripts = [script.read_text() for script in (tmp_path / SWEEP).rglob("*submission.sh")]
+    asked = {re.findall(r"--(?:array|nodes|ntasks-per-node)=(\S+)", script)[-1] for script in scripts}
+    assert len(scripts) == 2 and asked == {"1", "2"}
+    assert all("--array=0-1%2" in script and "--kill-on-bad-exit=1" in script for script in scripts)
+    numbers = _jobs(tmp_path)
+    assert {numbers[f"lambda-{one}_trainer.devices-2"] for one in (5, 10)} == {"2_0", "2_1"}
+
+
+def test_of_several_arrays_all_are_submitted_or_none(
+    train: Any, answering: Answering, tmp_path: Path
+) -> None:
+    first = f"[ $(wc -l < {tmp_path}/sbatch.txt) = 1 ]"
+    answering("sbatch", f"{first} && echo Submitted batch job 7 || {{ echo 'no such nodes' >&2; exit 1; }}")
+    answering("squeue", "true")
+    cancelled = answering("scancel", "true")
+    done = train("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1,2")
+    assert done.returncode == 2 and "Slurm takes no such jobs (no such nodes)" in done.stderr
+    assert cancelled.read_text().split() == ["7_0", "7_1"]
+
+
+def test_contradictory_numbers_of_tasks_are_refused_before_submission(
+    train: Any, answering: Answering
+) -> None:
+    submitted = answering("sbatch", "echo Submitted batch job 7")
+    done = train("trainer=ddp", "trainer.devices=2", "hydra.launcher.tasks_per_node=1")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "hydra.launcher.tasks_per_node=1 contradicts trainer.devices=2;" in done.stderr
+    assert not submitted.exists()
