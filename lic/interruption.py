@@ -38,12 +38,14 @@ class _State:
 def _on_signal(signum: int, frame: FrameType | None) -> None:
     if os.getpid() != _State.owner:
         return  # the parent decides; a worker that died would take the step with it
+    if _State.requested is not None and signum != signal.SIGINT:
+        return  # Slurm sends SIGTERM to a job, and its srun sends it again in the same second
     if not _State.deferring or _State.requested is not None:
         raise Interrupted(signum)
     _State.requested = signum
-    name = signal.Signals(signum).name
+    name, more = signal.Signals(signum).name, "once more" if signum == signal.SIGINT else "SIGINT"
     with suppress(OSError):  # print() could meet itself here
-        os.write(2, f"\n{name}: ending after this step; once more stops at once.\n".encode())
+        os.write(2, f"\n{name}: ending after this step; {more} stops at once.\n".encode())
 
 
 def _heard() -> list[signal.Signals]:
@@ -72,6 +74,8 @@ def handled() -> Iterator[None]:
 
 def defer(wanted: bool) -> None:
     """Whether the first signal only lets itself be asked for, by `requested`, from now on.
+
+    After it, only SIGINT stops at once.
 
     Does nothing outside of `handled`. Other handlers that were set meanwhile (Lightning has one for SIGTERM,
     which ends the training without an error) are replaced.

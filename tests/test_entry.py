@@ -1,3 +1,4 @@
+import logging.config
 import re
 import signal
 import sys
@@ -88,6 +89,16 @@ def test_an_unwritable_place_is_one_line_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError) as folder:
         write_text(tmp_path, "{}")
     assert "Is a directory" in (user_message(folder.value) or "")
+
+
+def test_a_log_that_cannot_begin_is_one_line_too(tmp_path: Path) -> None:
+    """As Hydra opens that of a job, before the job."""
+    (tmp_path / "train.log").mkdir()
+    file = {"class": "logging.FileHandler", "filename": str(tmp_path / "train.log")}
+    with pytest.raises(ValueError, match="handler") as caught:
+        logging.config.dictConfig({"version": 1, "incremental": False, "handlers": {"file": file}})
+    message = user_message(caught.value)
+    assert message and message.startswith(f"{tmp_path / 'train.log'}: Is a directory; check the path")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

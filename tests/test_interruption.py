@@ -75,7 +75,7 @@ def test_a_terminated_run_says_how_to_go_on(repository: Path, run_python: Any, t
         process.wait(timeout=180)
     err = log.read_text()
     assert process.returncode == 143, err
-    assert "SIGTERM: ending after this step; once more stops at once." in err and "Traceback" not in err
+    assert "SIGTERM: ending after this step; SIGINT stops at once." in err and "Traceback" not in err
     assert read_status(run)["status"] == "interrupted"
     saved = read_checkpoint(last)["global_step"]
     assert 0 < saved < 400
@@ -122,6 +122,20 @@ def test_signals_are_the_commands_only_while_it_runs() -> None:
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
     interruption.defer(True)
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_scheduler_may_say_it_twice(capfd: pytest.CaptureFixture[str]) -> None:
+    """Only a second Ctrl-C means that the state need not be saved."""
+    with interruption.handled():
+        interruption.defer(True)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert interruption.requested() == signal.SIGTERM
+        interruption.defer(False)
+        signal.raise_signal(signal.SIGTERM)  # while it saves and tells its loggers
+        with pytest.raises(interruption.Interrupted):
+            signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr().err == "\nSIGTERM: ending after this step; SIGINT stops at once.\n"
 
 
 def test_what_a_process_is_to_ignore_it_ignores() -> None:

@@ -137,12 +137,13 @@ def test_a_sweep_survives_what_a_cluster_does_to_its_jobs(train: Any) -> None:
 def test_a_job_that_needs_more_than_its_time_goes_on_in_another_and_after_a_preemption(train: Any) -> None:
     """Its state is saved for it alone by the signals before the limit and before the preemption."""
     longer = (
-        "trainer.max_steps=1200",
-        "trainer.val_check_interval=1200",
+        "trainer.max_steps=700",
+        "trainer.val_check_interval=700",
         "checkpoint_minutes=60",
         "lambda=0.01",
     )
-    submitted = train(*COMMAND, *longer, *ONE_START, "sweep.name=faults", "sweep.detach=true")
+    slow = "trainer.callbacks=[{_target_:tests.slow_steps.SlowSteps,seconds:0.1}]"  # more than one start
+    submitted = train(*COMMAND, *longer, slow, *ONE_START, "sweep.name=faults", "sweep.detach=true")
     assert submitted.returncode == 0, submitted.stderr
     (job,) = json.loads(Path(SWEEP, "sweep.json").read_text())["jobs"]
     log = Path(SWEEP, job, "train.log")
@@ -155,7 +156,7 @@ def test_a_job_that_needs_more_than_its_time_goes_on_in_another_and_after_a_pree
     subprocess.run(["sbatch", *urgent], check=True)
     _await("it goes on a third time, to its end", lambda seen: _names(seen) == {job: "finished"})
     first, second = _starts(job)[:2]
-    assert 0 < first < second < 1200
+    assert 0 < first < second < 700
     _assert_as_if_nothing_had_happened(train, *longer)
 
 

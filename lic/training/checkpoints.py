@@ -61,8 +61,10 @@ class Checkpoints(Checkpoint):
         self._goes_on = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let the trainer write whole files."""
+        """Let the trainer write whole files; what was being written when a run was killed goes."""
         trainer.strategy.checkpoint_io = WholeFiles()
+        for left in self.folder.glob(".*.ckpt") if trainer.is_global_zero else ():
+            left.unlink()
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -1,4 +1,6 @@
 import errno
+import os
+import signal
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -7,7 +9,9 @@ import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from lic.atomic import FULL, replacing
 from lic.entropy import update_tables
+from lic.entry import user_message
 from lic.store.checkpoint import read_checkpoint
 from lic.training.checkpoints import Checkpoints
 
@@ -125,6 +129,55 @@ def test_a_full_disk_leaves_the_checkpoint_that_was_there(
     assert str(caught.value.filename).endswith("t.ckpt")
     assert step_of(tmp_path, "last") == 2
     assert sorted(f.name for f in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+@pytest.mark.parametrize("number", sorted(FULL), ids=errno.errorcode.get)
+def test_whatever_says_that_there_is_no_room_is_a_sentence(tmp_path: Path, number: int) -> None:
+    """A full disk, a quota, a limit of files."""
+    with pytest.raises(OSError) as caught, replacing(tmp_path / "last.ckpt"):
+        raise OSError(number, os.strerror(number))
+    said = f"{tmp_path / 'last.ckpt'}: {os.strerror(number)}; check the path"
+    assert (user_message(caught.value) or "").startswith(said)
+
+
+KILLED_AS_IT_WRITES = """
+import os, signal, sys
+from lic import train
+sync, written = os.fsync, []
+def fsync(handle):
+    name = os.readlink(f"/proc/self/fd/{handle}")
+    written.append(name) if name.endswith(".ckpt") else None
+    os.kill(os.getpid(), signal.SIGKILL) if len(written) == 4 else sync(handle)
+os.fsync = fsync
+train.run()
+"""
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_as_it_saves_goes_on_from_the_newest_whole_checkpoint(
+    run_python: Any, repository: Path, tmp_path: Path
+) -> None:
+    command = (
+        *("-m", "model=baseline", "model.width=4", "model.kernel_size=3", "distortion=mse", "lambda=0.01"),
+        *(
+            "trainer=debug",
+            "trainer.accelerator=cpu",
+            "trainer.max_steps=8",
+            "data.patch_size=64",
+            "classical=[]",
+        ),
+        *("data.batch_size=1", "data.num_workers=0", "logger=csv", "hydra.sweep.dir=sweep"),
+    )
+    killed = run_python("-c", KILLED_AS_IT_WRITES, *command)
+    assert killed.returncode == -signal.SIGKILL
+    (folder,) = tmp_path.glob("sweep/*/checkpoints")
+    assert len([file for file in folder.iterdir() if file.name.startswith(".")]) == 1
+    saved = step_of(folder.parent, "last")
+    assert 0 < saved < 8
+    again = run_python(repository / "train.py", *command)
+    assert again.returncode == 0, again.stderr
+    assert f"last.ckpt, step {saved}." in again.stdout and step_of(folder.parent, "last") == 8
+    assert sorted(file.name for file in folder.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
 @pytest.mark.parametrize("steps", [2, 6])
