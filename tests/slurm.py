@@ -77,9 +77,9 @@ class Cluster:
             )
         self.daemons.append(process)
 
-    def start_node(self) -> None:
-        """Start the daemon of the node."""
-        self.start(["slurmd", "-D", "-N", "localhost", "-f", self.environment["SLURM_CONF"]])
+    def start_node(self, *options: str) -> None:
+        """Start the daemon of the node; ``-b`` has it say that its machine has started, too."""
+        self.start(["slurmd", "-D", "-N", "localhost", "-f", self.environment["SLURM_CONF"], *options])
 
     def cut_power_of_node(self, *jobs: int) -> None:
         """Kill the node's daemon, those of its steps, and the processes of its jobs."""
