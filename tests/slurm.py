@@ -77,24 +77,21 @@ class Cluster:
             )
         self.daemons.append(process)
 
-    def start_node(self) -> None:
-        """Start the daemon of the node."""
-        self.start(["slurmd", "-D", "-N", "localhost", "-f", self.environment["SLURM_CONF"]])
+    def start_node(self, *options: str) -> None:
+        """Start the daemon of the node; ``-b`` has it say that its machine has started, too."""
+        self.start(["slurmd", "-D", "-N", "localhost", "-f", self.environment["SLURM_CONF"], *options])
 
-    def cut_power_of_node(self, *jobs: int) -> None:
-        """Kill the node's daemon, those of its steps, and the processes of its jobs."""
+    def cut_power_of_node(self) -> None:
+        """Kill the node's daemon, and all processes of its jobs."""
         self.daemons[-1].kill()
         self.daemons.pop().wait()
         own = f"SLURM_CONF={self.folder}/".encode()
-        steps = [
-            int(process.name)
-            for process in Path("/proc").glob("[0-9]*")
-            if _content(process / "cmdline").startswith(b"slurmstepd")
-            and own in _content(process / "environ")
-        ]
-        for process in (*steps, *jobs):
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        for process in Path("/proc").glob("[0-9]*"):
+            environment = _content(process / "environ")
+            is_step = _content(process / "cmdline").startswith(b"slurmstepd")
+            if own in environment and (is_step or b"SLURM_JOB_ID=" in environment):
+                with suppress(ProcessLookupError):
+                    os.kill(int(process.name), signal.SIGKILL)
 
 
 def _content(file: Path) -> bytes:

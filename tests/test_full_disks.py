@@ -1,4 +1,4 @@
-"""Sweeps on a disk that fills at one place or another, and that then gets more room."""
+"""Sweeps on a disk that fills at one place or another and then gets more room, or that takes nothing."""
 
 import subprocess
 from collections.abc import Iterator
@@ -62,3 +62,18 @@ def test_a_disk_that_fills_fails_jobs_in_a_sentence_and_loses_nothing(
         assert read_checkpoint(last)["global_step"] == 40
         if steps.get(last, 40) < 40:
             assert f"Continuing from {last.resolve()}, step {steps[last]}." in again.stdout
+
+
+def test_a_read_only_folder_is_refused_in_a_sentence_and_may_be_looked_at(
+    run_python: Any, repository: Path, disk: Path
+) -> None:
+    (disk / "sweep" / "lambda-0.01").mkdir(parents=True)
+    (disk / "sweep" / "lambda-0.01" / "status.json").write_text(
+        '{"status": "running", "step": 1, "steps": 2}'
+    )
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    refused = run_python(repository / "train.py", *COMMAND)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+    assert "Read-only file system; check the path, its permissions" in refused.stderr
+    seen = run_python("-m", "lic.cli", "sweep", "status", "disk/sweep")
+    assert seen.returncode == 0 and "1 jobs: 1 running." in seen.stdout, seen.stderr

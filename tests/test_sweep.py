@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
 from lic.data import write_png
+from lic.locking import only_writer
 from lic.status import STATUS_FILE, read_status, write_status
 from lic.sweep.names import register_resolvers
 from lic.sweep.record import Record
@@ -226,6 +227,19 @@ def test_jobs_that_never_began_are_named_too(tmp_path: Path, capsys: pytest.Capt
     assert end.value.code == 3
     said = capsys.readouterr().err
     assert f"Failed: {tmp_path}/lr-2: it did not finish" in said and "1 of 2 jobs failed" in said
+
+
+def test_a_job_that_another_process_runs_has_not_died(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a launcher's worker does whose command was killed."""
+    cfg = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    with only_writer(tmp_path / "lr-1"):
+        write_status(tmp_path / "lr-1", status="running")
+        with pytest.raises(SystemExit) as end:
+            SweepSummary().on_multirun_end(cfg)
+    assert end.value.code == 3
+    assert f"Failed: {tmp_path}/lr-1: another process is running it" in capsys.readouterr().err
 
 
 def test_a_full_disk_hides_no_job(

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lic.entry import end, is_main_process, user_message
 from lic.errors import UserError, visible
-from lic.locking import WRITTEN, only_writer
+from lic.locking import WRITTEN, is_held, only_writer
 from lic.status import STATUS_FILE, read_status
 from lic.sweep import composition
 from lic.sweep.names import look_up
@@ -115,7 +115,9 @@ class SweepSummary(Callback):
         )
         states = {job: read_status(job) for job in jobs}
         failed = {
-            job: s.get("error", _UNFINISHED.get(str(s.get("status")), "it did not finish"))
+            job: "another process is running it"
+            if is_held(job)
+            else s.get("error", _UNFINISHED.get(str(s.get("status")), "it did not finish"))
             for job, s in states.items()
             if s.get("status") != "done"
         }
