@@ -1,4 +1,4 @@
-"""A Slurm cluster of one node on this machine, in a temporary folder, for the time of a test."""
+"""A Slurm cluster on this machine, in a temporary folder, for the time of a test."""
 
 import os
 import shutil
@@ -14,18 +14,17 @@ _CONFIGURATION = """\
 ClusterName=lic
 SlurmctldHost=localhost
 SlurmctldPort={controller_port}
-SlurmdPort={node_port}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
 CredType=cred/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -40,10 +39,10 @@ JobRequeue=1
 KillWait=10
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-NodeName=localhost NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=4000 State=UNKNOWN
-PartitionName=low Nodes=localhost Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE
-PartitionName=high Nodes=localhost MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
+PartitionName=low Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE
+PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
+_NODE = "NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory=4000\n"
 
 
 class NoClusterError(Exception):
@@ -51,8 +50,10 @@ class NoClusterError(Exception):
 
 
 @contextmanager
-def cluster(folder: Path, cpus: int | None = None) -> Iterator[dict[str, str]]:
+def cluster(folder: Path, cpus: int | None = None, nodes: int = 1) -> Iterator[dict[str, str]]:
     """Start the daemons; the environment in which Slurm's commands find them.
+
+    Nodes differ by their ports. Nobody but Slurm knows their names: tasks meet at ``MASTER_ADDR``.
 
     No accounting, as on many small clusters: `sacct` knows nothing.
 
@@ -64,16 +65,17 @@ def cluster(folder: Path, cpus: int | None = None) -> Iterator[dict[str, str]]:
         raise NoClusterError(f"{missing[0]} is not installed (slurm-wlm and munge)")
     folder.mkdir(parents=True)
     folder.chmod(0o755)
-    for name in ("state", "spool"):
+    names = [f"node{i}" for i in range(1, nodes + 1)]
+    for name in ("state", *(f"spool-{node}" for node in names)):
         (folder / name).mkdir()
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o600)
     configuration = folder / "slurm.conf"
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-    ports = {"controller_port": _free_port(), "node_port": _free_port()}
-    cpus = cpus or os.cpu_count()
-    configuration.write_text(_CONFIGURATION.format(folder=folder, user=user, cpus=cpus, **ports))
+    own = [_NODE.format(name=name, port=_free_port(), cpus=cpus or os.cpu_count()) for name in names]
+    shared = _CONFIGURATION.format(folder=folder, user=user, controller_port=_free_port())
+    configuration.write_text(shared + "".join(own))
     files = {"key": key, "socket": folder / "munge.socket", "pid": folder / "munged.pid"}
     files |= {"log": folder / "munged.log", "seed": folder / "munged.seed"}
     options = [f"--{name}{'' if name == 'socket' else '-file'}={path}" for name, path in files.items()]
@@ -81,7 +83,7 @@ def cluster(folder: Path, cpus: int | None = None) -> Iterator[dict[str, str]]:
     daemons = [
         ["munged", "--foreground", "--force", *options],
         ["slurmctld", "-D", "-f", str(configuration)],
-        ["slurmd", "-D", "-N", "localhost", "-f", str(configuration)],
+        *(["slurmd", "-D", "-N", name, "-f", str(configuration)] for name in names),
     ]
     started: list[subprocess.Popen[bytes]] = []
     said = (folder / "daemons.txt").open("wb")
@@ -99,7 +101,7 @@ def cluster(folder: Path, cpus: int | None = None) -> Iterator[dict[str, str]]:
             )
             time.sleep(0.5)
         _wait_until_idle(environment, started, folder)
-        yield {"SLURM_CONF": str(configuration)}
+        yield {"SLURM_CONF": str(configuration), "MASTER_ADDR": "127.0.0.1"}
     finally:
         subprocess.run(["scancel", "--user", user], env=environment, capture_output=True, check=False)
         for daemon in reversed(started):

@@ -129,7 +129,9 @@ def test_nothing_else_can_be_left_alone(train: Any, tmp_path: Path, more: list[s
     assert done.returncode == 2 and sentence in done.stderr and not (tmp_path / "multirun").exists()
 
 
-def test_each_job_has_a_task_for_each_of_its_devices(train: Any, answering: Answering, tmp_path: Path) -> None:
+def test_each_job_has_a_task_for_each_of_its_devices(
+    train: Any, answering: Answering, tmp_path: Path
+) -> None:
     """Jobs of one number are one array, and numbers may be swept."""
     answering("sbatch", f"echo Submitted batch job $(wc -l < {tmp_path}/sbatch.txt)")
     answering("squeue", "true")

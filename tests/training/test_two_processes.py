@@ -1,6 +1,5 @@
 """Two processes see what one with twice the batch would, on a CPU (gloo)."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ import pytest
 from lic.data import write_png
 from lic.status import read_status
 from lic.store.checkpoint import read_checkpoint
+
+from ..metrics_file import values
 
 ONE = ("data.batch_size=4", "trainer.accelerator=cpu")
 TWO = ("data.batch_size=2", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
@@ -43,14 +44,6 @@ def train(run_python: Any, repository: Path, tmp_path: Path) -> Any:
         )  # fmt: skip
 
     return train
-
-
-def values(metrics: Path, split: str) -> dict[str, list[float]]:
-    """What was logged of a split, by name."""
-    with metrics.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    names = [name for name in rows[0] if name.startswith(f"{split}/") and not name.endswith("images_per_s")]
-    return {name: [float(row[name]) for row in rows if row[name]] for name in names}
 
 
 @pytest.mark.slow
