@@ -203,6 +203,12 @@ def test_the_tasks_of_a_job_end_together_and_go_on_together(
         assert (run / "train.log").read_text().count("steps of about") == starts
 
 
+def test_a_first_task_that_fails_leaves_no_other_waiting(train: Any) -> None:
+    """It alone begins the run at W&B, and the second would wait half an hour for it to train."""
+    done = train(*COMMAND, *TWO_TASKS, "lambda=0.01", "sweep.name=faults", WANDB_MODE="none")
+    assert done.returncode == 3 and "WANDB_MODE=none is not a mode of W&B" in done.stderr, done.stderr
+
+
 def test_two_nodes_train_as_one_process_with_twice_the_batch(train: Any) -> None:
     """The nodes are on this machine, but know nothing of each other."""
     short = (
