@@ -50,11 +50,13 @@ assert {variant["name"] for variant in VARIANTS.values()} | OTHERS == set(MODELS
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests for a GPU run wherever there is one."""
-    if not torch.cuda.is_available():
-        for item in items:
-            if item.get_closest_marker("gpu"):
-                item.add_marker(pytest.mark.skip(reason="torch finds no CUDA device"))
+    """Tests for GPUs run wherever there are as many."""
+    found = torch.cuda.device_count()
+    for item in items:
+        marker = item.get_closest_marker("gpu")
+        if marker and found < (wanted := marker.args[0] if marker.args else 1):
+            reason = f"torch finds {found or 'no'} CUDA device{'s' * (found > 1)}, and this needs {wanted}"
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(autouse=True)

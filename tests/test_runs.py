@@ -9,6 +9,7 @@ import pickle
 import shlex
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from lic import runs
-from lic.errors import UserError
+from lic.errors import LostProcessError, UserError
 from lic.interruption import Interrupted
 from lic.locking import only_writer
-from lic.status import read_status
+from lic.status import read_status, write_status
 
 NARROW = ("model=baseline", "model.width=4", "model.kernel_size=3", "distortion=mse")
 
@@ -184,3 +185,31 @@ def test_how_a_job_is_run_is_no_part_of_what_it_is() -> None:
     for sweep in ({"name": None, "detach": False}, {"name": "x", "detach": True}):
         assert runs.digest(OmegaConf.create({"seed": 0, "sweep": sweep} | earlier)) == known
     assert runs.digest(OmegaConf.create(earlier | {"lambda": 6})) != known
+
+
+def test_a_process_that_fails_alone_says_so_itself(job_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one waits for it, and what then ends that is no news."""
+    monkeypatch.setattr(runs, "_LAST_WORDS", 0.5)
+
+    def main(cfg: DictConfig) -> float:
+        """The training of the first, while the second fails."""
+        monkeypatch.setattr(runs, "is_main_process", lambda: False)
+        assert math.isnan(_run_job(ZeroDivisionError("in the second")))
+        monkeypatch.setattr(runs, "is_main_process", lambda: True)
+        raise LostProcessError("One of the 2 processes has ended.")
+
+    assert math.isnan(runs.job(main)(OmegaConf.create({})))
+    assert read_status(job_folder)["error"] == "ZeroDivisionError: in the second"
+    assert "in the second" in (job_folder / runs.ERROR_FILE).read_text()
+
+
+@pytest.mark.parametrize("error", [LostProcessError("One has ended."), Interrupted(signal.SIGTERM)])
+def test_a_process_beside_the_first_leaves_it_to_that_to_tell_what_befell_both(
+    job_folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setattr(runs, "_LAST_WORDS", 0.0)
+    write_status(job_folder, status="running")
+    monkeypatch.setattr(runs, "is_main_process", lambda: False)
+    with suppress(Interrupted):
+        _run_job(error)
+    assert read_status(job_folder) == {"status": "running"} and not (job_folder / runs.ERROR_FILE).exists()

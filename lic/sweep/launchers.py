@@ -203,8 +203,8 @@ class SlurmLauncher(_Launcher):
             arrays.setdefault(tuple(wanted.items()), []).append(job)
         submitted: dict[int, Any] = {}
         try:
-            for all_want, alike in arrays.items():
-                of_array = super()._submit(alike, srun_args=_TOGETHER, **dict(all_want))
+            for asks, alike in arrays.items():
+                of_array = super()._submit(alike, srun_args=_TOGETHER, **dict(asks))
                 submitted |= {job.number: one for job, one in zip(alike, of_array, strict=True)}
         except FailedJobError as error:
             if submitted:  # all or none: nobody would know of them

@@ -6,8 +6,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from lic.errors import UserError
 
-_OTHER_WAYS = ("gres", "gpus_per_task")  # of asking for GPUs, where a cluster knows no other
-
 
 def allotment(cfg: DictConfig, given: DictConfig) -> dict[str, int]:
     """Nodes, tasks per node and, on GPUs, GPUs per node of a job, as submitit calls them.
@@ -34,7 +32,7 @@ def allotment(cfg: DictConfig, given: DictConfig) -> dict[str, int]:
             "number, as in trainer.devices=2."
         )
     wanted = {"nodes": trainer.get("num_nodes") or 1, "tasks_per_node": devices}
-    if on_gpu and not any(given.get(way) for way in _OTHER_WAYS):
+    if on_gpu and not given.get("gres"):  # some clusters know no other way to ask for GPUs
         wanted["gpus_per_node"] = devices
     for key, number in wanted.items():
         if given.get(key) and given[key] != number:

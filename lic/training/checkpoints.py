@@ -17,7 +17,7 @@ from lic import interruption
 from lic.atomic import write_bytes
 from lic.errors import LostProcessError, UserError
 from lic.training.base import Training, TrainingDivergedError
-from lic.training.processes import agreed, is_of_another
+from lic.training.processes import agreed, is_of_another, outlive
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -150,6 +150,7 @@ class Checkpoints(Checkpoint):
             Interrupted: there was one; its cause is the exception.
         """
         interruption.defer(False)
+        outlive(trainer)
         file = self.saved or trainer.ckpt_path
         kept = f"The last good checkpoint is kept in {file}." if file else "No checkpoint was saved yet."
         if isinstance(exception, TrainingDivergedError):

@@ -38,6 +38,7 @@ def quieten() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).handlers.clear()  # Hydra's root logger prints them already
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric.strategies").setLevel(logging.INFO)  # that it kills, and why
     for message in _NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message)
 

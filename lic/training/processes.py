@@ -36,6 +36,12 @@ def is_of_another(error: BaseException) -> bool:
     )
 
 
+def outlive(trainer: Trainer) -> None:
+    """Let this process say how it ends: seconds after another has failed, Lightning would kill it."""
+    if started := getattr(trainer.strategy.launcher, "procs", None):
+        started.clear()  # those that it watches
+
+
 def part(trainer: Trainer) -> None:
     """Leave the group of processes, all together: the first then evaluates, and the others are done.
 

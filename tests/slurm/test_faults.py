@@ -2,85 +2,36 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from lic.locking import holder
 from lic.store.checkpoint import read_checkpoint
-from lic.sweep.states import Sweep, read_sweep
+from lic.sweep.states import read_sweep
 
-from .slurm import Cluster, NoClusterError, cluster
+from .cluster import Cluster
+from .sweeps import (
+    COMMAND,
+    ONE_START,
+    SWEEP,
+    TRAINING,
+    names_of,
+    number_of,
+    process_of,
+    starts_of,
+    wait_until,
+)
 
 pytestmark = pytest.mark.slurm
 
-SWEEP = "multirun/faults"
+NODES = 1
 KILLED, REQUEUED, CANCELLED, FAILING = "lambda-0.01", "lambda-0.02", "lambda-0.03", "lambda--1"
-TRAINING = (
-    *("-m", "model=baseline", "model.width=4", "model.kernel_size=3", "distortion=mse", "classical=[]"),
-    *("trainer.accelerator=cpu", "trainer.max_steps=400", "trainer.val_check_interval=200"),
-    *("data.patch_size=64", "data.batch_size=1", "data.num_workers=0", "checkpoint_minutes=0.05"),
-)
-COMMAND = (
-    *(*TRAINING, "trainer.callbacks=[{_target_:tests.slow_steps.SlowSteps}]"),
-    *("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1"),
-)
-ONE_START = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=60")  # Slurm counts in minutes
-_PATIENCE = 900.0  # seconds; four jobs import torch at once
-
-
-@pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster of one node."""
-    try:
-        with cluster(tmp_path_factory.mktemp("cluster") / "slurm", cpus=4) as one:
-            yield one
-    except NoClusterError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture
-def train(
-    run_python: Any, slurm: Cluster, repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run train.py as that user; the test asks Slurm as the same one."""
-    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return run_python(repository / "train.py", *arguments, timeout=_PATIENCE)
-
-    return run
-
-
-def _number(job: str) -> str:
-    return json.loads(Path(SWEEP, "sweep.json").read_text())["jobs"][job]
-
-
-def _await(sentence: str, condition: Callable[[Sweep], bool]) -> Sweep:
-    deadline = time.monotonic() + _PATIENCE
-    while not Path(SWEEP, "sweep.json").is_file() or not condition(read_sweep(Path(SWEEP))):
-        assert time.monotonic() < deadline, f"{sentence}: {sorted(Path(SWEEP).rglob('status.json'))}"
-        time.sleep(0.5)
-    return read_sweep(Path(SWEEP))
-
-
-def _names(seen: Sweep) -> dict[str, str]:
-    return {state.folder.name: state.name for state in seen.states}
-
-
-def _starts(job: str) -> list[int]:
-    """The steps that a job went on from."""
-    log = Path(SWEEP, job, "train.log").read_text()
-    return [int(step) for step in re.findall(r"last\.ckpt, step (\d+)\.", log)]
 
 
 def _assert_as_if_nothing_had_happened(train: Any, *more: str) -> None:
@@ -101,20 +52,18 @@ def test_a_sweep_survives_what_a_cluster_does_to_its_jobs(train: Any) -> None:
     assert submitted.returncode == 0, submitted.stderr
     assert "lic sweep status multirun/faults" in submitted.stdout
     training = (KILLED, REQUEUED, CANCELLED)
-    _await(
+    wait_until(
         "each has a checkpoint",
         lambda seen: all(Path(SWEEP, job, "checkpoints", "last.ckpt").is_file() for job in training),
     )
-    said = holder(Path(SWEEP, KILLED))
-    assert said
-    subprocess.run(["kill", "-9", str(said[0])], check=True)
-    subprocess.run(["scontrol", "requeue", _number(REQUEUED)], check=True)
-    subprocess.run(["scancel", _number(CANCELLED)], check=True)
+    os.kill(process_of(Path(SWEEP, KILLED)), signal.SIGKILL)
+    subprocess.run(["scontrol", "requeue", number_of(REQUEUED)], check=True)
+    subprocess.run(["scancel", number_of(CANCELLED)], check=True)
 
     expected = {KILLED: "died", REQUEUED: "finished", CANCELLED: "interrupted", FAILING: "failed"}
-    seen = _await("one is queued again and goes on", lambda seen: _names(seen) == expected)
+    seen = wait_until("one is queued again and goes on", lambda seen: names_of(seen) == expected)
     assert "lambda must be a positive number, not -1" in seen.named("failed")[0].error
-    assert len(_starts(REQUEUED)) == 1 and _starts(REQUEUED)[0] > 0
+    assert len(starts_of(REQUEUED)) == 1 and starts_of(REQUEUED)[0] > 0
 
     # Who waits is not kept waiting by a job that dies without a result, and the others go on where they were.
     again = train(*command)
@@ -123,8 +72,8 @@ def test_a_sweep_survives_what_a_cluster_does_to_its_jobs(train: Any) -> None:
     assert (
         f"Failed: {SWEEP}/{FAILING}: lambda must be" in again.stderr and "1 of 4 jobs failed" in again.stderr
     )
-    assert _names(read_sweep(Path(SWEEP))) == dict.fromkeys(training, "finished") | {FAILING: "failed"}
-    assert _starts(KILLED)[0] > 0 and _starts(CANCELLED)[0] > 0
+    assert names_of(read_sweep(Path(SWEEP))) == dict.fromkeys(training, "finished") | {FAILING: "failed"}
+    assert starts_of(KILLED)[0] > 0 and starts_of(CANCELLED)[0] > 0
     with Path(SWEEP, "rd.csv").open() as file:
         assert len(file.readlines()) == 4, "a header and three points"
     _assert_as_if_nothing_had_happened(train, "lambda=0.01,0.02,0.03")
@@ -143,23 +92,17 @@ def test_a_job_that_needs_more_than_its_time_goes_on_in_another_and_after_a_pree
     assert submitted.returncode == 0, submitted.stderr
     (job,) = json.loads(Path(SWEEP, "sweep.json").read_text())["jobs"]
     log = Path(SWEEP, job, "train.log")
-    _await("it goes on a second time", lambda seen: log.is_file() and len(_starts(job)) == 1)
-    _await(
+    wait_until("it goes on a second time", lambda seen: log.is_file() and len(starts_of(job)) == 1)
+    wait_until(
         "it is a step further",
-        lambda seen: seen.states[0].name == "running" and seen.states[0].step > _starts(job)[0],
+        lambda seen: seen.states[0].name == "running" and seen.states[0].step > starts_of(job)[0],
     )
     urgent = ("--partition=high", "--cpus-per-task=4", "--output=/dev/null", "--wrap=sleep 1")
     subprocess.run(["sbatch", *urgent], check=True)
-    _await("it goes on a third time, to its end", lambda seen: _names(seen) == {job: "finished"})
-    first, second = _starts(job)[:2]
+    wait_until("it goes on a third time, to its end", lambda seen: names_of(seen) == {job: "finished"})
+    first, second = starts_of(job)[:2]
     assert 0 < first < second < 700
     _assert_as_if_nothing_had_happened(train, *longer)
-
-
-def _holder(job: Path) -> int:
-    said = holder(job)
-    assert said
-    return said[0]
 
 
 def test_a_job_outlives_who_waits_for_it_and_nobody_waits_for_a_dead_one(
@@ -179,13 +122,13 @@ def test_a_job_outlives_who_waits_for_it_and_nobody_waits_for_a_dead_one(
                 stderr=file,
                 start_new_session=True,
             )
-        _await("it waits", lambda seen: "1 jobs: " in said.read_text())
+        wait_until("it waits", lambda seen: "1 jobs: " in said.read_text())
         return process, said
 
     first, _ = waiting("first")
-    seen = _await("it trains", lambda seen: any(state.step >= 0 for state in seen.states))
+    seen = wait_until("it trains", lambda seen: any(state.step >= 0 for state in seen.states))
     job = seen.states[0].folder
-    process = _holder(job)
+    process = process_of(job)
     os.killpg(first.pid, signal.SIGHUP)  # its terminal closes
     assert first.wait(30) == -signal.SIGHUP
     second, said = waiting("second")
@@ -194,7 +137,7 @@ def test_a_job_outlives_who_waits_for_it_and_nobody_waits_for_a_dead_one(
     second.wait(30)
     third, said = waiting("third")
     assert "1 jobs: 0 to submit, 1 queued or running already" in said.read_text()
-    assert _holder(job) == process and read_sweep(Path(SWEEP)).states[0].name == "running"
+    assert process_of(job) == process and read_sweep(Path(SWEEP)).states[0].name == "running"
     os.kill(process, signal.SIGKILL)
     assert third.wait(120) == 3 and "1 of 1 jobs failed" in said.read_text(), said.read_text()
 
@@ -204,13 +147,13 @@ def test_a_job_goes_on_when_its_node_has_started_again(slurm: Cluster, train: An
     submitted = train(*COMMAND, *longer, "sweep.name=faults", "sweep.detach=true")
     assert submitted.returncode == 0, submitted.stderr
     (job,) = json.loads(Path(SWEEP, "sweep.json").read_text())["jobs"]
-    _await("a checkpoint", lambda seen: Path(SWEEP, job, "checkpoints", "last.ckpt").is_file())
+    wait_until("a checkpoint", lambda seen: Path(SWEEP, job, "checkpoints", "last.ckpt").is_file())
     slurm.cut_power_of_node()
     time.sleep(25)  # Slurm misses a job that it has not heard of for 20 seconds
-    slurm.start_node("-b")
+    slurm.start_node("node1", "-b")
     log = Path(SWEEP, job, "train.log")
-    _await("it goes on", lambda seen: len(_starts(job)) == 1 and seen.states[0].name == "running")
-    assert _starts(job)[0] > 0, log.read_text()
+    wait_until("it goes on", lambda seen: len(starts_of(job)) == 1 and seen.states[0].name == "running")
+    assert starts_of(job)[0] > 0, log.read_text()
     ended = run_python("-m", "lic.cli", "sweep", "cancel", SWEEP)
     assert ended.returncode == 0 and "1 jobs at Slurm" in ended.stdout, ended.stderr
-    _await("it saves and ends", lambda seen: _names(seen) == {job: "interrupted"})
+    wait_until("it saves and ends", lambda seen: names_of(seen) == {job: "interrupted"})

@@ -1,4 +1,4 @@
-"""A Slurm cluster of one node on this machine, in a temporary folder, for the time of a test."""
+"""A Slurm cluster on this machine, in a temporary folder, for the time of a test."""
 
 import os
 import shutil
@@ -16,18 +16,17 @@ _CONFIGURATION = """\
 ClusterName=lic
 SlurmctldHost=localhost
 SlurmctldPort={controller_port}
-SlurmdPort={node_port}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
 CredType=cred/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -42,10 +41,10 @@ JobRequeue=1
 KillWait=10
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-NodeName=localhost NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=4000 State=UNKNOWN
-PartitionName=low Nodes=localhost Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE
-PartitionName=high Nodes=localhost MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
+PartitionName=low Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE
+PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
+_NODE = "NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory=4000\n"
 
 
 class NoClusterError(Exception):
@@ -54,15 +53,15 @@ class NoClusterError(Exception):
 
 @dataclass
 class Cluster:
-    """One that runs: its files, and its daemons in the order of their start, the node's last."""
+    """One that runs: its files, and its daemons in the order of their start, the last node's last."""
 
     folder: Path
     daemons: list[subprocess.Popen[bytes]]
 
     @property
     def environment(self) -> dict[str, str]:
-        """In which Slurm's commands find it."""
-        return {"SLURM_CONF": str(self.folder / "slurm.conf")}
+        """In which Slurm's commands find it, and in which tasks find each other."""
+        return {"SLURM_CONF": str(self.folder / "slurm.conf"), "MASTER_ADDR": "127.0.0.1"}
 
     def start(self, command: list[str]) -> None:
         """Start a daemon."""
@@ -77,12 +76,12 @@ class Cluster:
             )
         self.daemons.append(process)
 
-    def start_node(self, *options: str) -> None:
-        """Start the daemon of the node; ``-b`` has it say that its machine has started, too."""
-        self.start(["slurmd", "-D", "-N", "localhost", "-f", self.environment["SLURM_CONF"], *options])
+    def start_node(self, name: str, *options: str) -> None:
+        """Start the daemon of a node; ``-b`` has it say that its machine has started, too."""
+        self.start(["slurmd", "-D", "-N", name, "-f", self.environment["SLURM_CONF"], *options])
 
     def cut_power_of_node(self) -> None:
-        """Kill the node's daemon, and all processes of its jobs."""
+        """Kill the daemon of the only node, and all processes of its jobs."""
         self.daemons[-1].kill()
         self.daemons.pop().wait()
         own = f"SLURM_CONF={self.folder}/".encode()
@@ -102,8 +101,8 @@ def _content(file: Path) -> bytes:
 
 
 @contextmanager
-def cluster(folder: Path, cpus: int | None = None) -> Iterator[Cluster]:
-    """Start the daemons.
+def cluster(folder: Path, cpus: int | None = None, nodes: int = 1) -> Iterator[Cluster]:
+    """Start the daemons of nodes that are called node1, node2, … and differ by their ports.
 
     No accounting, as on many small clusters: `sacct` knows nothing.
 
@@ -115,16 +114,17 @@ def cluster(folder: Path, cpus: int | None = None) -> Iterator[Cluster]:
         raise NoClusterError(f"{missing[0]} is not installed (slurm-wlm and munge)")
     folder.mkdir(parents=True)
     folder.chmod(0o755)
-    for name in ("state", "spool"):
+    names = [f"node{i}" for i in range(1, nodes + 1)]
+    for name in ("state", *(f"spool-{node}" for node in names)):
         (folder / name).mkdir()
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o600)
     configuration = folder / "slurm.conf"
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-    ports = {"controller_port": _free_port(), "node_port": _free_port()}
-    cpus = cpus or os.cpu_count()
-    configuration.write_text(_CONFIGURATION.format(folder=folder, user=user, cpus=cpus, **ports))
+    own = [_NODE.format(name=name, port=_free_port(), cpus=cpus or os.cpu_count()) for name in names]
+    shared = _CONFIGURATION.format(folder=folder, user=user, controller_port=_free_port())
+    configuration.write_text(shared + "".join(own))
     files = {"key": key, "socket": folder / "munge.socket", "pid": folder / "munged.pid"}
     files |= {"log": folder / "munged.log", "seed": folder / "munged.seed"}
     options = [f"--{name}{'' if name == 'socket' else '-file'}={path}" for name, path in files.items()]
@@ -137,7 +137,8 @@ def cluster(folder: Path, cpus: int | None = None) -> Iterator[Cluster]:
         ):
             made.start(command)
             time.sleep(0.5)
-        made.start_node()
+        for name in names:
+            made.start_node(name)
         _wait_until_idle(environment, made.daemons, folder)
         yield made
     finally:
