@@ -241,7 +241,7 @@ def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 _TRAIN = re.compile(r"(python train\.py|lic train) (?!.*--(help|cfg))")
 _SESSION = {command for command in COMMANDS if "hydra/launcher=" in command or "multirun/first" in command}
-"""At a cluster; tests/test_slurm.py has one."""
+"""At a cluster; tests/slurm has one."""
 _SEVERAL = {command for command in COMMANDS if "trainer=ddp" in command}
 """On several devices; tests/training/test_two_processes.py has the processes."""
 _TRAININGS = sorted(filter(_TRAIN.match, {*COMMANDS} - _SESSION - _SEVERAL))

@@ -1,4 +1,4 @@
-"""The launchers of submitit, against commands that answer as Slurm's; tests/test_slurm.py has real ones."""
+"""The launchers of submitit, against commands that answer as Slurm's; tests/slurm has real ones."""
 
 import json
 import os
