@@ -191,7 +191,8 @@ def _composition_message(error: BaseException) -> str:
         group, _, option = match[1].partition(".")
         if group in ("model", "upsample") and option:
             return f"The chosen {group} has no option {option!r}; see --help, or choose another {group}."
-        return f"There is no option {match[1]!r}; see --help for those there are."
+        added = "; with a + before it, it is added" if group == "hydra" else ""
+        return f"There is no option {match[1]!r}{added}; see --help for those there are."
     if match := _NO_OPTION.search(text):
         group, name = match[2], match[1].removeprefix(f"{match[2]}/")
         known = {*match[3].split(), *_choices(group)}

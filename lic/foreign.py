@@ -55,18 +55,18 @@ def inside(folder: Path, *parts: str) -> Path | None:
     return None
 
 
-def link_out(folder: Path, patterns: Sequence[str]) -> Path | None:
-    """A link out of a folder, with a name of these patterns or anywhere below one; not the one of W&B."""
+def leads_elsewhere(folder: Path, patterns: Sequence[str]) -> Path | None:
+    """A link out of a folder or a device, with a name of these patterns or below one; not W&B's own link."""
     top = folder.resolve()
     for place in folder.iterdir() if folder.is_dir() else ():
         if not any(fnmatchcase(place.name, pattern) for pattern in patterns):
             continue
         for path in (place, *place.rglob("*")):
-            if (
-                path.is_symlink()
-                and not path.match(_WANDB_LOG)
-                and not Path(os.path.realpath(path)).is_relative_to(top)
-            ):
+            if path.is_symlink():
+                is_out = not Path(os.path.realpath(path)).is_relative_to(top)
+                if is_out and not path.match(_WANDB_LOG):
+                    return path
+            elif path.exists() and not (path.is_file() or path.is_dir()):
                 return path
     return None
 

@@ -72,6 +72,22 @@ def handled() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
+@contextmanager
+def postponed() -> Iterator[None]:
+    """Obey a signal that comes in the block at its end: it is short, and must not end half-way."""
+    came: list[int] = []
+    terminals = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set()
+    signals = [signum for signum in {*_SIGNALS, *terminals} if signal.getsignal(signum) is not signal.SIG_IGN]
+    before = {signum: signal.signal(signum, lambda *of: came.append(of[0])) for signum in signals}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
 def defer(wanted: bool) -> None:
     """Whether the first signal only lets itself be asked for, by `requested`, from now on.
 

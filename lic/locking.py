@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lic.errors import UserError
-from lic.foreign import inside, link_out
+from lic.foreign import inside, leads_elsewhere
 
 LOCK_FILE, HOLDER_FILE = ".lock", ".writer"
 WRITTEN = (
@@ -45,8 +45,7 @@ def only_writer(folder: Path, patterns: Sequence[str] = WRITTEN) -> Iterator[Non
     try:
         held = lock.acquire(blocking=False)
     except Timeout:
-        said = file.read_text("utf-8", "replace") if file.is_file() else ""
-        holder = said.strip()[:200] or "another process"
+        holder = (_beginning(file) if file.is_file() else "") or "another process"
         raise UserError(
             f"{folder} is being written by {holder}; wait for it, stop it, or give another folder "
             "(hydra.sweep.dir=… with -m, else hydra.run.dir=…)."
@@ -56,10 +55,15 @@ def only_writer(folder: Path, patterns: Sequence[str] = WRITTEN) -> Iterator[Non
         yield
 
 
+def _beginning(file: Path) -> str:
+    with file.open("rb") as opened:
+        return opened.read(200).decode("utf-8", "replace").strip()
+
+
 def holder(folder: Path) -> tuple[int, str] | None:
     """Who last held the folder's lock, as it says itself: the process's number and its host."""
     file = inside(folder, HOLDER_FILE)
-    said = _HOLDER.fullmatch(file.read_text("utf-8", "replace").strip()[:200]) if file else None
+    said = _HOLDER.fullmatch(_beginning(file)) if file else None
     return (int(said[1]), said[2]) if said else None
 
 
@@ -68,11 +72,13 @@ def is_held(folder: Path) -> bool:
 
     The system says which files a process has open; where it does not, that such a process lives must do.
     """
-    said = holder(folder)
-    if said is None or said[1] != socket.gethostname():
+    said, lock = holder(folder), inside(folder, LOCK_FILE)
+    if said is None or said[1] != socket.gethostname() or lock is None or lock.is_symlink():
         return False
-    lock, descriptors = folder / LOCK_FILE, Path(f"/proc/{said[0]}/fd")
+    descriptors = Path(f"/proc/{said[0]}/fd")
     try:
+        if lock.stat().st_nlink > 1:  # it may be a file that any process has open
+            return False
         if Path("/proc/self/fd").is_dir():
             return any(one.samefile(lock) for one in descriptors.iterdir() if one.exists())
         os.kill(said[0], 0)
@@ -87,10 +93,10 @@ def refuse_links(folder: Path, patterns: Sequence[str]) -> None:
     Raises:
         UserError: there, or anywhere below, is a link out of the folder.
     """
-    if link := link_out(folder, patterns):
+    if link := leads_elsewhere(folder, patterns):
         raise UserError(
-            f"{link} is a link out of its folder, where this command would write; remove it, or give another "
-            "folder (hydra.sweep.dir=… with -m, else hydra.run.dir=…)."
+            f"{link} is a link out of its folder or no file, where this command would write; remove it, or give "
+            "another folder (hydra.sweep.dir=… with -m, else hydra.run.dir=…)."
         )
 
 

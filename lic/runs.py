@@ -59,6 +59,19 @@ def digest(cfg: DictConfig) -> str:
     return hashlib.sha256(OmegaConf.to_yaml(own).encode()).hexdigest()[:16]
 
 
+def check_same(folder: Path, config: str) -> None:
+    """Refuse a folder whose job had another `digest`.
+
+    Raises:
+        UserError: it had.
+    """
+    if read_status(folder).get("config", config) != config:
+        raise UserError(
+            f"{folder} holds a job of another configuration; give the sweep another name (sweep.name), or "
+            "delete that folder."
+        )
+
+
 def cost_if_done(folder: Path, config: str) -> float | None:
     """The cost that a job has left, if it is done and of this `digest`."""
     status = read_status(folder)
@@ -93,11 +106,11 @@ def job(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
     def guarded(cfg: DictConfig) -> float:
         folder, sweeping = run_folder(), in_sweep()
         own = digest(cfg)
-        if sweeping and read_status(folder).get("config", own) != own:
-            end(
-                f"{folder} holds a job of another configuration; give the sweep another hydra.sweep.dir, or "
-                "delete that folder."
-            )
+        if sweeping:
+            try:
+                check_same(folder, own)
+            except UserError as error:
+                end(str(error))
         if sweeping and (cost := cost_if_done(folder, own)) is not None:
             _log.info("%s is done; skipped.", folder.name)
             return cost

@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from itertools import compress
@@ -17,6 +18,7 @@ from rich.console import Group
 from rich.text import Text
 
 from lic.cli.training import become
+from lic.configuration import CONF
 from lic.console import Console, plain_table
 from lic.entry import flags_first
 from lic.errors import UserError, visible
@@ -27,10 +29,16 @@ from lic.sweep.states import STATES, State, Sweep, read_sweep
 
 Folder = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep's folder, below multirun/.")]
 _COLUMNS = ("job", "number", "state", "step", "pace", "left", "bpp", "PSNR dB")
+_WIDE = 300  # letters of a line that no terminal shows
 _NAMED = 3  # jobs of one error
 _FLAGS = {"-m", "--multirun"}
 _OVERRIDE = re.compile(r"[+~]{0,2}\w[\w./@-]*=.*", re.ASCII | re.DOTALL)
-_CODE = re.compile(r"_target_|\bhydra\.(?!launcher\.|sweep\.|sweeper\.)|searchpath")
+_CODE = re.compile(r"_target_|searchpath")
+_OF_HYDRA = re.compile(
+    r"hydra\.(sweep\.(dir|subdir)|sweeper\.max_batch_size|launcher\.(partition|account|qos|constraint|gres|"
+    r"timeout_min|max_num_timeout|signal_delay_s|nodes|\w+_per_\w+|mem_gb|array_parallelism|n_jobs))"
+)
+_NAMES = re.compile(r"[\w+-]+(/[\w+-]+)*(,[\w+-]+(/[\w+-]+)*)*", re.ASCII)
 
 
 def status(
@@ -41,7 +49,7 @@ def status(
     every: Annotated[float, typer.Option(help="Seconds between two looks.", min=1)] = 10,
 ) -> None:
     """Show how far the jobs of a sweep are."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
     if not watch:
         console.print(_shown(read_sweep(sweep)))
         return
@@ -51,6 +59,8 @@ def status(
         while True:
             seen = read_sweep(sweep)
             live.update(_shown(seen), refresh=True)
+            if not console.is_terminal:
+                console.print(_shown(seen))
             if not seen.mute and not any(seen.named(name) for name in ("queued", "running")):
                 return
             time.sleep(every)
@@ -76,29 +86,39 @@ def resume(
 
 def _check(sweep: Path, record: Record) -> None:
     """A sweep may come from others; what its record would have run is looked at first."""
-    if not record.is_of(sweep) or not Path(record.directory).is_dir():
+    directory = Path(record.directory)
+    is_here = record.is_of(sweep) and directory.is_dir()
+    if not is_here or directory.resolve().is_relative_to(sweep.resolve()):
         raise UserError(
             f"{sweep} was made as {record.folder}, in {record.directory}, and is elsewhere now; give its "
             "command again there."
         )
     for argument in flags_first(record.arguments):
-        if argument not in _FLAGS and (not _OVERRIDE.fullmatch(argument) or _CODE.search(argument)):
+        if argument not in _FLAGS and not _is_harmless(argument):
             raise UserError(
                 f"The command that made {sweep} has {argument!r}, which is not run from a file; give the "
                 "command yourself."
             )
 
 
+def _is_harmless(override: str) -> bool:
+    """Whether it chooses nothing but lic's own files, and gives Hydra nothing that it would run."""
+    if not _OVERRIDE.fullmatch(override) or _CODE.search(override):
+        return False
+    key, _, value = override.lstrip("+~").partition("=")
+    key = key.partition("@")[0]
+    if (Path(CONF) / key.replace(".", "/")).is_dir() or "/" in key:
+        return _NAMES.fullmatch(value) is not None
+    return not key.startswith("hydra") or _OF_HYDRA.fullmatch(key) is not None
+
+
 def cancel(sweep: Folder) -> None:
     """End the jobs of a sweep: the running ones save their state first, and can be continued."""
     seen = read_sweep(sweep)
-    record = seen.record
-    queue = slurm.queue() if record and any(record.jobs.values()) else {}
+    queue = slurm.queue() if (sweep / ".submitit").is_dir() else {}
     if queue is None:
         raise UserError("Slurm does not answer, so nothing was ended; try again.")
-    known = {*(record.jobs.values() if record and record.is_of(sweep) else ())}
-    place = sweep.resolve()
-    numbers = [n for n, job in queue.items() if n in known and job.script.is_relative_to(place)]
+    numbers = sorted(slurm.of_folder(queue, sweep))
     if numbers:
         try:
             slurm.cancel(numbers)
@@ -153,8 +173,8 @@ def _shown(seen: Sweep) -> Any:
         )
     for cells in rows:
         table.add_row(*map(visible, compress(cells, known)))
-    lines = [*_errors(seen), f"{seen.folder}: {_counts(seen)}"]
-    return Group(table, *(Text(visible(line)) for line in lines))
+    lines = [f"{seen.folder}: {_counts(seen)}", *_errors(seen)]  # a terminal may have no room for all jobs
+    return Group(*(Text(visible(line)) for line in lines), table)
 
 
 def _errors(seen: Sweep) -> list[str]:

@@ -15,6 +15,8 @@ from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from lic.sweep.names import check_different, lic_names_the_folders
+
 _KNOWN = Plugins.instance().class_name_to_class
 _NAME = f"{basic_sweeper.__name__}.BasicSweeper"
 _BASE: Any = _KNOWN[_NAME]  # not the module's, which Hydra loads twice
@@ -24,7 +26,13 @@ class Sweeper(_BASE):
     """Hydra's own, which looks at one of the jobs that differ in numbers alone before it launches all."""
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Compose whatever may fail to be composed."""
+        """Compose whatever may fail to be composed.
+
+        Raises:
+            UserError: two jobs would have one folder, or there is none.
+        """
+        if lic_names_the_folders(self.config):
+            check_different(batch)
         kinds = {_kind(overrides): overrides for overrides in batch}
         super().validate_batch_is_legal(list(kinds.values()))
 

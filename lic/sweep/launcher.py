@@ -20,16 +20,16 @@ import submitit
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra_plugins.hydra_submitit_launcher import config, submitit_launcher
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, open_dict, read_write
 
 from lic import interruption
 from lic.entry import is_main_process
 from lic.errors import UserError
-from lic.runs import cost_if_done, digest
+from lic.runs import check_same, cost_if_done, digest
 from lic.status import read_status
 from lic.sweep.composition import Compositions
-from lic.sweep.names import register_resolvers
-from lic.sweep.record import detached, read_record
+from lic.sweep.names import lic_names_the_folders, register_resolvers
+from lic.sweep.record import Record, detached, read_record
 
 _SHARED = {field.name for field in fields(config.BaseQueueConf)}
 _LONGEST_WAIT = 30.0  # seconds between two questions
@@ -45,9 +45,11 @@ class Job(NamedTuple):
 
 
 def _is_done(folder: Path, job: Job, compositions: Compositions) -> bool:
-    if read_status(folder).get("status") != "done":
+    if not read_status(folder):
         return False
-    return cost_if_done(folder, digest(compositions[job.overrides])) is not None
+    config = digest(compositions[job.overrides])
+    check_same(folder, config)
+    return cost_if_done(folder, config) is not None
 
 
 class Launcher(submitit_launcher.BaseSubmititLauncher):
@@ -102,6 +104,7 @@ class Launcher(submitit_launcher.BaseSubmititLauncher):
             for folder, job in folders.items()
             if not _is_done(folder, job, compositions)
         }
+        self._check_known(record)
         on_the_way = self._on_the_way(unfinished, {})
         if on_the_way is None:
             raise UserError("Slurm does not say what it runs already, so nothing was submitted; try again.")
@@ -110,10 +113,18 @@ class Launcher(submitit_launcher.BaseSubmititLauncher):
             "%d jobs: %d to submit, %d queued or running already, %d done.",
             *(len(jobs), len(new), len(on_the_way), len(jobs) - len(unfinished)),
         )
-        submitted = dict(zip(new, self._submit([folders[f] for f in new]) if new else (), strict=True))
-        unfinished |= {folder: self._number(job) for folder, job in submitted.items()}
-        named = {folder.name: number for folder, number in unfinished.items()}
-        replace(record, jobs=dict.fromkeys(f.name for f in folders) | dict(record.jobs) | named).save()
+        with interruption.postponed():  # jobs that nobody knows of would be submitted again
+            submitted = dict(zip(new, self._submit([folders[f] for f in new]) if new else (), strict=True))
+            unfinished |= {folder: self._number(job) for folder, job in submitted.items()}
+            named = {folder.name: number for folder, number in unfinished.items()}
+            try:
+                replace(
+                    record, jobs=dict.fromkeys(f.name for f in folders) | dict(record.jobs) | named
+                ).save()
+            except OSError:
+                for submitted_job in submitted.values():
+                    submitted_job.cancel(check=False)
+                raise
         if not detached(self.config):
             self._wait(unfinished, submitted)
         return [self._returned(folder, job) for folder, job in folders.items()]
@@ -121,7 +132,7 @@ class Launcher(submitit_launcher.BaseSubmititLauncher):
     def _folder(self, job: Job) -> Path:
         """Where Hydra will have it run; lic's own name of it needs no composition, which takes long."""
         assert self.config is not None
-        if not str(OmegaConf.to_container(self.config.hydra.sweep)["subdir"]).startswith("${job_name:"):  # type: ignore[call-overload, index]
+        if not lic_names_the_folders(self.config):
             composed = self._composed(job)
             return Path(composed.hydra.sweep.dir, composed.hydra.sweep.subdir)
         own = self.config.hydra.overrides.task
@@ -153,6 +164,9 @@ class Launcher(submitit_launcher.BaseSubmititLauncher):
     def _number(self, job: Any) -> str | None:
         """By which Slurm knows a job."""
         return None
+
+    def _check_known(self, record: Record) -> None:
+        """Refuse to submit beside jobs of the sweep that its record does not name."""
 
     def _on_the_way(
         self, numbers: Mapping[Path, str | None], submitted: Mapping[Path, Any]

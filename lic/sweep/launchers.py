@@ -21,7 +21,7 @@ from lic.status import SLOW_FILES, last_written, read_status
 from lic.sweep import slurm
 from lic.sweep.composition import Compositions
 from lic.sweep.launcher import Job, Launcher
-from lic.sweep.record import detached
+from lic.sweep.record import SWEEP_FILE, Record, detached
 from lic.sweep.tasks import allotment
 
 _TOGETHER = ["--kill-on-bad-exit=1"]  # a task that fails would have the others wait for it
@@ -71,6 +71,15 @@ class SlurmLauncher(Launcher):
             return set()
         queue = slurm.queue()
         return None if queue is None else {folder for folder, number in numbers.items() if number in queue}
+
+    def _check_known(self, record: Record) -> None:
+        sweep = Path(record.folder)
+        if unknown := sorted(slurm.of_folder(slurm.queue() or {}, sweep) - {*record.jobs.values()}):
+            raise UserError(
+                f"Slurm has jobs of {sweep} that its {SWEEP_FILE} does not name, as the command that "
+                f"submitted them was killed: {', '.join(unknown)}; end them with lic sweep cancel "
+                f"{shlex.quote(str(sweep))}, and give the command again."
+            )
 
     def _wait(self, numbers: Mapping[Path, str | None], submitted: Mapping[Path, Any]) -> None:
         assert self.config is not None

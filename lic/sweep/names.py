@@ -40,15 +40,48 @@ def look_up(config: DictConfig) -> None:
 
     OmegaConf keeps it in the configuration, and Hydra hands it on to the jobs: in other processes, where a
     launcher may run them, the command is another.
+
+    Raises:
+        UserError: several values for what all jobs share.
     """
+    for override in _parsed_command():
+        if override.is_sweep_override() and _OF_THE_FRAME.match(override.get_key_element()):
+            raise UserError(f"{override.input_line} is of the sweep as a whole; give it one value.")
     _ = config.hydra.sweep.dir
     OmegaConf.to_container(OmegaConf.create(["${swept_keys:}"], parent=config), resolve=True)
 
 
-def _command() -> list[Override]:
+def lic_names_the_folders(config: DictConfig) -> bool:
+    """Whether jobs' folders have the names of `register_resolvers`, not of a user's ``hydra.sweep.subdir``."""
+    return str(OmegaConf.to_container(config.hydra.sweep)["subdir"]).startswith("${job_name:")  # type: ignore[call-overload, index]
+
+
+def check_different(jobs: Sequence[Sequence[str]]) -> None:
+    """Refuse jobs that would have one folder.
+
+    Raises:
+        UserError: there are some, or there is no job.
+    """
+    if not jobs:
+        raise UserError("The sweep has no job: one of its choices matches nothing.")
+    named: dict[str, Sequence[str]] = {}
+    for job in jobs:
+        name = _job_name(job, _swept_keys())
+        other = named.setdefault(name, job)
+        if other is not job:
+            raise UserError(
+                f"Two jobs would have the folder {name}: {' '.join(other)}, and {' '.join(job)}; give each "
+                "value once, and values that differ in letters or digits."
+            )
+
+
+def _parsed_command() -> list[Override]:
     overrides = [a for a in sys.argv[1:] if "=" in a and not a.startswith("-")]
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    return [o for o in parsed if not _OF_THE_FRAME.match(o.get_key_element())]
+    return OverridesParser.create().parse_overrides(overrides)
+
+
+def _command() -> list[Override]:
+    return [o for o in _parsed_command() if not _OF_THE_FRAME.match(o.get_key_element())]
 
 
 def _sweep_name(given: str | None) -> str:

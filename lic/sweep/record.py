@@ -13,7 +13,7 @@ from lic.foreign import read_json
 
 SWEEP_FILE = "sweep.json"
 PROGRAMS = ("train", "eval")
-_LARGEST = 1 << 24  # bytes
+_LARGEST, _MOST_JOBS = 1 << 24, 20_000  # bytes; jobs, of which each is looked at
 _SLURM_ID = re.compile(r"\d+(_\d+)?", re.ASCII)
 
 
@@ -58,6 +58,7 @@ def read_record(folder: Path) -> Record | None:
         and isinstance(made.arguments, list)
         and all(isinstance(argument, str) for argument in made.arguments)
         and isinstance(made.jobs, dict)
+        and len(made.jobs) <= _MOST_JOBS
         and all(_is_job(name, number) for name, number in made.jobs.items())
     )
     return replace(made, arguments=tuple(made.arguments)) if sound else None
@@ -65,7 +66,7 @@ def read_record(folder: Path) -> Record | None:
 
 def _is_job(name: str, number: object) -> bool:
     is_number = number is None or (isinstance(number, str) and _SLURM_ID.fullmatch(number) is not None)
-    return is_number and Path(name).name == name and name not in ("", ".", "..") and "\0" not in name
+    return is_number and Path(name).name == name and name not in ("", ".", "..") and name.isprintable()
 
 
 def detached(config: DictConfig) -> bool:

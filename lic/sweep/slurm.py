@@ -1,9 +1,9 @@
 """What Slurm's commands say of the user's jobs; `squeue`, unlike `sacct`, needs no accounting."""
 
-import getpass
+import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,13 +22,25 @@ def is_here() -> bool:
     return shutil.which("sbatch") is not None
 
 
-def queue() -> dict[str, Queued] | None:
-    """The user's jobs that wait or run, by number (elements of arrays as 12_3); None if Slurm is mute."""
+def queue(user: int | None = None) -> dict[str, Queued] | None:
+    """A user's jobs that wait or run, by number (elements of arrays as 12_3); None if Slurm is mute.
+
+    Args:
+        user: whose; this process's without.
+    """
     try:
         said = subprocess.run(
-            ["squeue", f"--user={getpass.getuser()}", "--noheader", "--array", "--format=%i|%T|%o"],
+            [
+                "squeue",
+                f"--user={os.getuid() if user is None else user}",
+                "--noheader",
+                "--array",
+                "--format=%i|%T|%o",
+            ],
             capture_output=True,
             text=True,
+            errors="replace",
+            env=_environment(),
             timeout=_TIMEOUT,
             check=True,
         )
@@ -36,6 +48,17 @@ def queue() -> dict[str, Queued] | None:
         return None
     rows = (line.split("|", 2) for line in said.stdout.splitlines() if line.count("|") >= 2)
     return {number.strip(): Queued(state, Path(script.strip())) for number, state, script in rows}
+
+
+def of_folder(queued: Mapping[str, Queued], sweep: Path) -> set[str]:
+    """The numbers of those jobs whose scripts lie where a sweep has submitit write its own."""
+    scripts = sweep.resolve() / ".submitit"
+    return {number for number, job in queued.items() if job.script.is_relative_to(scripts)}
+
+
+def _environment() -> dict[str, str]:
+    """Without what a user lets squeue leave out: a job that is not seen would be submitted again."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("SQUEUE_")}
 
 
 def ended_as(numbers: Iterable[str]) -> dict[str, str]:
@@ -46,6 +69,8 @@ def ended_as(numbers: Iterable[str]) -> dict[str, str]:
             ["squeue", f"--jobs={asked}", "--states=all", "--noheader", "--array", "--format=%i|%T"],
             capture_output=True,
             text=True,
+            errors="replace",
+            env=_environment(),
             timeout=_TIMEOUT,
             check=False,
         )

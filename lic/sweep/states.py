@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import socket
 import tempfile
 import time
@@ -20,6 +21,8 @@ from lic.sweep.record import Record, read_record
 STATES = ("queued", "running", "finished", "interrupted", "died", "failed", "waiting")
 _RESULT_FILE = "test.json"  # lic.evaluation.result has its name, but torch with it
 _LARGEST_RESULT = 1 << 24  # bytes
+_LONGEST_ERROR = 1000  # letters
+_LARGEST_NUMBER = 1e12  # of steps and seconds, to be shown
 _SILENCE = 600.0  # seconds without a word, on a machine that cannot be asked, after which a job has died
 
 
@@ -71,12 +74,19 @@ def read_sweep(folder: Path) -> Sweep:
     }
     if not names and record is None:
         raise UserError(f"{folder} is no folder of a sweep: it has no jobs; give one below multirun/.")
+    names = {name for name in names if not (folder / name).is_symlink()}  # a job of another sweep
     numbers = record.jobs if record and record.is_of(folder) else {}
     asked = any(numbers.values())
-    queue = slurm.queue() if asked else {}
+    queue = slurm.queue(folder.stat().st_uid) if asked else {}
     now = _now(folder)
-    states = (_state(folder / name, numbers.get(name), queue, now) for name in sorted(names))
+    states = (_state(folder / name, numbers.get(name), queue, now) for name in sorted(names, key=_naturally))
     return Sweep(folder, record, tuple(states), asked and queue is None)
+
+
+def _naturally(name: str) -> list[tuple[float, str]]:
+    """As people sort: lambda-9 before lambda-10."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)
+    return [(float(part), "") if i % 2 else (-1.0, part) for i, part in enumerate(parts)]
 
 
 def _now(folder: Path) -> float:
@@ -115,7 +125,7 @@ def _judged(
         name = "running"
     elif said == "failed":
         lines = str(status.get("error", "")).strip().splitlines()
-        name, error = "failed", lines[-1] if lines else ""
+        name, error = "failed", lines[-1][:_LONGEST_ERROR] if lines else ""
     elif said == "interrupted":
         name = "interrupted"
     elif said == "running":
@@ -155,4 +165,4 @@ def _number(value: object) -> float:
         number = float(value) if type(value) in (int, float) else math.nan  # type: ignore[arg-type]
     except OverflowError:
         return math.nan
-    return number if math.isfinite(number) else math.nan
+    return number if abs(number) < _LARGEST_NUMBER else math.nan

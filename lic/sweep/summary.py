@@ -41,7 +41,7 @@ def _sweep_folder(config: DictConfig) -> Path:
     try:
         look_up(config)
         return Path(config.hydra.sweep.dir)
-    except OmegaConfBaseException as error:
+    except (UserError, OmegaConfBaseException) as error:
         end(user_message(error) or str(error))
 
 
@@ -53,6 +53,13 @@ def _check_detached(config: DictConfig) -> None:
         end("sweep.detach=true leaves the jobs to a launcher; add hydra/launcher=slurm or local.")
     if "BasicSweeper" not in config.hydra.sweeper._target_:
         end("sweep.detach=true leaves, and this hydra/sweeper waits for results; leave one of them out.")
+
+
+def _record(folder: Path, program: str) -> None:
+    """Keep the command, beside the jobs of an earlier one."""
+    earlier = read_record(folder)
+    known = earlier.jobs if earlier and earlier.is_of(folder) else {}
+    Record(program, tuple(sys.argv[1:]), str(Path.cwd()), str(folder.resolve()), known).save()
 
 
 def _say_how_to_look(folder: Path) -> None:
@@ -70,6 +77,8 @@ class SweepSummary(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra in each process of a single run."""
+        if detached(config) or "Basic" not in config.hydra.launcher._target_:
+            end("hydra/launcher= and sweep.detach= are for sweeps; add -m, even for one job.")
         if is_main_process():
             _keep_locked(Path(config.hydra.run.dir))
 
@@ -78,10 +87,10 @@ class SweepSummary(Callback):
         folder = _sweep_folder(config)
         _check_detached(config)
         _keep_locked(folder, ["*"])  # jobs have any name
-        earlier = read_record(folder)
-        known = earlier.jobs if earlier and earlier.is_of(folder) else {}
-        name = config.hydra.job.config_name
-        Record(name, tuple(sys.argv[1:]), str(Path.cwd()), str(folder.resolve()), known).save()
+        try:
+            _record(folder, config.hydra.job.config_name)
+        except OSError as error:  # Hydra would turn it into a warning
+            end(user_message(error) or str(error))
         composition.take_over()
         with suppress(ImportError):
             from lic.sweep import launchers  # submitit is an extra

@@ -31,7 +31,10 @@ def allotment(cfg: DictConfig, given: DictConfig) -> dict[str, int]:
             f"trainer.devices={devices} cannot be asked of Slurm, which chooses devices itself; give their "
             "number, as in trainer.devices=2."
         )
-    wanted = {"nodes": trainer.get("num_nodes") or 1, "tasks_per_node": devices}
+    nodes = trainer.get("num_nodes", 1)
+    if type(nodes) is not int or nodes < 1:
+        raise UserError(f"trainer.num_nodes must be a number of machines, not {nodes}.")
+    wanted = {"nodes": nodes, "tasks_per_node": devices}
     if on_gpu and not given.get("gres"):  # some clusters know no other way to ask for GPUs
         wanted["gpus_per_node"] = devices
     for key, number in wanted.items():

@@ -63,6 +63,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         if type(value) is not int or not low <= value < 2**32:
             raise UserError(f"{key} must be a whole number from {low} on, not {value!r}.")
     _check_trainer(cfg.trainer)
+    _check_devices(cfg.trainer)
     for name in cfg.classical:
         classical_codec(name)
     if cfg.trainer.precision not in PRECISIONS:
@@ -101,6 +102,16 @@ def _options(content: Mapping[str, Any]) -> Iterator[str]:
     """The keys at the top, and of those that hold others theirs ("optimizer.lr")."""
     for key, inner in content.items():
         yield from (f"{key}.{name}" for name in inner) if isinstance(inner, dict) and inner else [key]
+
+
+def _check_devices(trainer: DictConfig) -> None:
+    """Refuse numbers of devices and machines that Lightning would not take, or in words of its own."""
+    devices, nodes = trainer.devices, trainer.get("num_nodes", 1)
+    is_number = type(devices) is int and (devices > 0 or devices == -1)
+    if not (is_number or devices == "auto" or OmegaConf.is_list(devices)):
+        raise UserError(f"trainer.devices must be a number from 1 on, -1 for all, or a list, not {devices}.")
+    if type(nodes) is not int or nodes < 1:
+        raise UserError(f"trainer.num_nodes must be a number of machines, not {nodes}.")
 
 
 def _check_trainer(trainer: DictConfig) -> None:
