@@ -95,8 +95,8 @@ def refuse_links(folder: Path, patterns: Sequence[str]) -> None:
     """
     if link := leads_elsewhere(folder, patterns):
         raise UserError(
-            f"{link} is a link out of its folder or no file, where this command would write; remove it, or give "
-            "another folder (hydra.sweep.dir=… with -m, else hydra.run.dir=…)."
+            f"{link} is a link out of its folder or no file, where this command would write; remove it, or "
+            "give another folder (hydra.sweep.dir=… with -m, else hydra.run.dir=…)."
         )
 
 

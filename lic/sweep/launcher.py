@@ -113,20 +113,18 @@ class Launcher(submitit_launcher.BaseSubmititLauncher):
             "%d jobs: %d to submit, %d queued or running already, %d done.",
             *(len(jobs), len(new), len(on_the_way), len(jobs) - len(unfinished)),
         )
-        with interruption.postponed():  # jobs that nobody knows of would be submitted again
-            submitted = dict(zip(new, self._submit([folders[f] for f in new]) if new else (), strict=True))
-            unfinished |= {folder: self._number(job) for folder, job in submitted.items()}
-            named = {folder.name: number for folder, number in unfinished.items()}
-            try:
-                replace(
-                    record, jobs=dict.fromkeys(f.name for f in folders) | dict(record.jobs) | named
-                ).save()
-            except OSError:
-                for submitted_job in submitted.values():
-                    submitted_job.cancel(check=False)
-                raise
-        if not detached(self.config):
-            self._wait(unfinished, submitted)
+        submitted: dict[Path, Any] = {}
+        try:
+            with interruption.postponed():  # jobs that nobody knows of would be submitted again
+                submitted |= zip(new, self._submit([folders[f] for f in new]) if new else (), strict=True)
+                unfinished |= {folder: self._number(job) for folder, job in submitted.items()}
+                named = {folder.name: number for folder, number in unfinished.items()}
+                known = dict.fromkeys(folder.name for folder in folders) | dict(record.jobs) | named
+                self._save(replace(record, jobs=known), submitted)
+            if not detached(self.config):
+                self._wait(unfinished, submitted)
+        except interruption.Interrupted as stop:
+            raise interruption.Interrupted(stop.signum, self._how_to_go_on(submitted)) from None
         return [self._returned(folder, job) for folder, job in folders.items()]
 
     def _folder(self, job: Job) -> Path:
@@ -164,6 +162,19 @@ class Launcher(submitit_launcher.BaseSubmititLauncher):
     def _number(self, job: Any) -> str | None:
         """By which Slurm knows a job."""
         return None
+
+    def _save(self, record: Record, submitted: Mapping[Path, Any]) -> None:
+        """Or, on a full disk, take the jobs back."""
+        try:
+            record.save()
+        except OSError:
+            for job in submitted.values():
+                job.cancel(check=False)
+            raise
+
+    def _how_to_go_on(self, submitted: Mapping[Path, Any]) -> str:
+        """What becomes of the jobs as the command is told to end, for its user."""
+        raise NotImplementedError
 
     def _check_known(self, record: Record) -> None:
         """Refuse to submit beside jobs of the sweep that its record does not name."""

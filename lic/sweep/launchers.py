@@ -14,7 +14,6 @@ from hydra.core.plugins import Plugins
 from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 from submitit.core.utils import FailedJobError
 
-from lic import interruption
 from lic.errors import UserError
 from lic.locking import is_held
 from lic.status import SLOW_FILES, last_written, read_status
@@ -82,23 +81,22 @@ class SlurmLauncher(Launcher):
             )
 
     def _wait(self, numbers: Mapping[Path, str | None], submitted: Mapping[Path, Any]) -> None:
-        assert self.config is not None
-        sweep = shlex.quote(str(self.config.hydra.sweep.dir))
         before = {folder: last_written(folder) for folder in numbers}
-        try:
-            super()._wait(numbers, submitted)
-        except interruption.Interrupted as stop:
-            raise interruption.Interrupted(
-                stop.signum,
-                f"The jobs go on at Slurm: `lic sweep status {sweep}` shows them, `lic sweep cancel {sweep}` "
-                "ends them, and the same command waits for them again.",
-            ) from None
+        super()._wait(numbers, submitted)
         ended = slurm.ended_as(number for number in numbers.values() if number)
         states = {folder: ended.get(number or "", "COMPLETED") for folder, number in numbers.items()}
         _await_words({folder: before[folder] for folder, how in states.items() if how == "COMPLETED"})
         for folder, how in states.items():
             if how != "COMPLETED" and read_status(folder).get("status") != "failed":
                 _log.error("%s has ended without a result; Slurm says %s.", folder.name, how)
+
+    def _how_to_go_on(self, submitted: Mapping[Path, Any]) -> str:
+        assert self.config is not None
+        sweep = shlex.quote(str(self.config.hydra.sweep.dir))
+        return (
+            f"The jobs go on at Slurm: `lic sweep status {sweep}` shows them, `lic sweep cancel {sweep}` "
+            "ends them, and the same command waits for them again."
+        )
 
 
 def _await_words(before: Mapping[Path, os.stat_result | None]) -> None:
@@ -127,16 +125,13 @@ class LocalLauncher(Launcher):
         finally:
             signal.signal(signal.SIGINT, own)
 
-    def _wait(self, numbers: Mapping[Path, str | None], submitted: Mapping[Path, Any]) -> None:
-        try:
-            super()._wait(numbers, submitted)
-        except interruption.Interrupted as stop:
-            for job in submitted.values():
-                with suppress(ProcessLookupError):
-                    os.kill(int(job.job_id), signal.SIGTERM)  # submitit's process, which tells the job
-            while not all(job.done() for job in submitted.values()):
-                time.sleep(0.2)
-            raise interruption.Interrupted(stop.signum, "The same command continues the sweep.") from None
+    def _how_to_go_on(self, submitted: Mapping[Path, Any]) -> str:
+        for job in submitted.values():
+            with suppress(ProcessLookupError):
+                os.kill(int(job.job_id), signal.SIGTERM)  # submitit's process, which tells the job
+        while not all(job.done() for job in submitted.values()):
+            time.sleep(0.2)
+        return "The same command continues the sweep."
 
     def _on_the_way(
         self, numbers: Mapping[Path, str | None], submitted: Mapping[Path, Any]

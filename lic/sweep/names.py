@@ -52,7 +52,7 @@ def look_up(config: DictConfig) -> None:
 
 
 def lic_names_the_folders(config: DictConfig) -> bool:
-    """Whether jobs' folders have the names of `register_resolvers`, not of a user's ``hydra.sweep.subdir``."""
+    """Whether jobs' folders have the names of `register_resolvers`, not of ``hydra.sweep.subdir=…``."""
     return str(OmegaConf.to_container(config.hydra.sweep)["subdir"]).startswith("${job_name:")  # type: ignore[call-overload, index]
 
 

@@ -1,6 +1,7 @@
 """`lic sweep`: what it shows, refuses and ends."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -89,6 +90,13 @@ def test_resume_shows_the_command_and_runs_it_where_it_was_given(
         "hydra.searchpath=[file:///tmp/evil]",
         "hydra.callbacks.summary._target_=os.system",
         "hydra.job.env_set.PATH=/tmp/evil",
+        "hydra.launcher.setup=[/tmp/evil]",
+        "hydra.launcher.python=/tmp/evil",
+        "model=../../../tmp/evil",
+        "+experiment=/tmp/evil",
+        "+experiment@model=/tmp/evil",
+        "hydra/launcher=../evil",
+        "model=glob(../*)",
         "~hydra.callbacks.summary=x",
     ],
 )
@@ -104,9 +112,16 @@ def test_resume_refuses_a_copy(refused: Any, made: Path) -> None:
     assert "is elsewhere now" in refused("sweep", "resume", "multirun/y", "--yes")
 
 
+def test_resume_goes_to_no_folder_within_the_sweep(refused: Any, made: Path) -> None:
+    """Whatever runs there would find a stranger's modules first."""
+    Record("train", ("-m",), str(made), str(made.resolve())).save()
+    assert "give its command again there" in refused("sweep", "resume", "multirun/x", "--yes")
+
+
 def test_cancel_ends_the_sweeps_own_jobs_alone(lic: Any, made: Path, answering: Any) -> None:  # noqa: F811
     """Numbers in a received file may be those of other jobs of the user."""
     _record(made, ["-m"], {"a": "7_0", "b": "7_1", "c": "8"})
+    (made / ".submitit").mkdir()
     listed = [f"7_0|RUNNING|{made}/.submitit/x.sh", "8|RUNNING|/home/me/other.sh", f"9|PENDING|{made}/y.sh"]
     answering("squeue", "; ".join(f"echo '{line}'" for line in listed))
     ended = answering("scancel", "true")
@@ -142,6 +157,24 @@ def test_cancel_believes_no_file_about_processes(lic: Any, made: Path, job: subp
     (made / "lambda-9" / ".writer").write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
     code, out, _ = lic("sweep", "cancel", "multirun/x")
     assert code == 0 and "1 processes" in out, "this one still lives, too"
+
+
+def test_cancel_is_led_to_no_other_process(
+    lic: Any, made: Path, job: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """By a link to another sweep's job, or one to a file that the process has open."""
+    mine = made.rename(made.with_name("mine"))
+    folders = {name: tmp_path / "multirun" / "theirs" / name for name in ("link", "hard", "device")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+        write_status(folder, status="running")
+        (folder / ".writer").write_text((mine / "lambda--1" / ".writer").read_text())
+    os.link(mine / "lambda--1" / ".lock", folders["hard"] / ".lock")
+    (folders["device"] / ".lock").symlink_to(os.devnull)
+    shutil.rmtree(folders["link"])
+    folders["link"].symlink_to(mine / "lambda--1")
+    code, out, _ = lic("sweep", "cancel", "multirun/theirs")
+    assert code == 0 and "0 jobs at Slurm, 0 processes" in out and job.poll() is None
 
 
 def test_collect_needs_something_finished(refused: Any, made: Path) -> None:

@@ -138,10 +138,109 @@ def test_a_job_is_done_only_with_the_same_configuration(
     train("sweep.detach=true")
     for name in ("lambda-5", "lambda-10"):
         (tmp_path / SWEEP / name).mkdir()
-    write_status(tmp_path / SWEEP / "lambda-5", status="done", cost=1.0, config="of another one")
     write_status(tmp_path / SWEEP / "lambda-10", status="done", cost=1.0)
     answering("squeue", "true")
     assert "1 to submit, 0 queued or running already, 1 done." in train("sweep.detach=true").stdout
+    write_status(tmp_path / SWEEP / "lambda-5", status="done", cost=1.0, config="of another one")
+    submitted = answering("sbatch", "echo Submitted batch job 8")
+    before = submitted.read_text()
+    refused = train("sweep.detach=true")
+    assert refused.returncode == 2 and submitted.read_text() == before
+    assert f"{SWEEP}/lambda-5 holds a job of another configuration" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["data=folder", "data.root='photos/a',photos_a"], "Two jobs would have the folder"),
+        (["lambda=0.01,0.010"], "0.010: lambda=0.01"),
+        (["model=glob(zzz*)"], "The sweep has no job"),
+        (["sweep.name=a,b"], "sweep.name=a,b is of the sweep as a whole"),
+        (["hydra.launcher.timeout_min=1,2"], "is of the sweep as a whole; give it one value"),
+        (["trainer.num_nodes=0"], "trainer.num_nodes must be a number of machines, not 0"),
+        (["trainer.num_nodes=two"], "trainer.num_nodes must be a number of machines, not two"),
+    ],
+)
+def test_what_would_be_lost_is_refused(
+    train: Any, answering: Answering, more: list[str], sentence: str
+) -> None:
+    submitted = answering("sbatch", "echo Submitted batch job 7")
+    done = train(*more)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and sentence in done.stderr, done.stderr
+    assert not submitted.exists()
+
+
+@pytest.mark.parametrize("signum", ["INT", "TERM", "HUP"])
+def test_a_signal_as_jobs_are_submitted_leaves_none_that_nobody_knows(
+    train: Any, tmp_path: Path, answering: Answering, signum: str
+) -> None:
+    answering("sbatch", f"echo Submitted batch job 7; kill -{signum} $PPID; sleep 0.2")
+    done = train()
+    assert done.returncode == {"INT": 130, "TERM": 143, "HUP": -1}[signum], done.stderr
+    assert _jobs(tmp_path) == {"lambda-5": "7_0", "lambda-10": "7_1"}
+    assert signum == "HUP" or "The jobs go on at Slurm: `lic sweep status" in done.stderr
+
+
+def test_jobs_of_a_command_that_was_killed_as_it_submitted_them(
+    train: Any, answering: Answering, run_python: Any, tmp_path: Path
+) -> None:
+    """Their scripts say whose they are."""
+    script = tmp_path / SWEEP / ".submitit" / "today" / "x.sh"
+    script.parent.mkdir(parents=True)
+    answering("squeue", f"echo '9_0|PENDING|{script}'; echo '9_1|RUNNING|/elsewhere/.submitit/x.sh'")
+    submitted = answering("sbatch", "echo Submitted batch job 7")
+    done = train()
+    assert done.returncode == 2 and not submitted.exists()
+    assert "does not name, as the command that submitted them was killed: 9_0; end them with" in done.stderr
+    ended = answering("scancel", "true")
+    assert run_python("-m", "lic.cli", "sweep", "cancel", SWEEP).returncode == 0
+    assert ended.read_text() == "9_0\n"
+
+
+def test_jobs_are_taken_back_where_their_numbers_cannot_be_kept() -> None:
+    from lic.sweep.launcher import Launcher
+
+    class Full:
+        def save(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    class Submitted:
+        cancelled = False
+
+        def cancel(self, check: bool) -> None:
+            self.cancelled = True
+
+    job = Submitted()
+    with pytest.raises(OSError, match="No space"):
+        Launcher._save(None, Full(), {Path("a"): job})  # type: ignore[arg-type]
+    assert job.cancelled
+
+
+def test_where_no_record_can_be_kept_nothing_begins(train: Any, answering: Answering, tmp_path: Path) -> None:
+    (tmp_path / SWEEP / "sweep.json").mkdir(parents=True)
+    submitted = answering("sbatch", "echo Submitted batch job 7")
+    done = train()
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and not submitted.exists(), done.stderr
+
+
+def test_an_evaluation_goes_to_slurm_too(
+    train: Any, answering: Answering, run_python: Any, repository: Path, tmp_path: Path
+) -> None:
+    answering("squeue", "true")
+    done = run_python(
+        *(repository / "eval.py", "-m", "codec=jpeg,webp", "data=builtin"),
+        *("hydra/launcher=slurm", "hydra.sweep.dir=evaluated"),
+    )
+    assert done.returncode == 3 and "2 jobs: 2 to submit" in done.stdout, done.stderr
+    script = next((tmp_path / "evaluated").rglob("*submission.sh")).read_text()
+    assert "--array=0-1%2" in script and "--job-name=codec-jpeg_webp" in script
+
+
+def test_a_single_run_needs_no_launcher(run_python: Any, repository: Path, tmp_path: Path) -> None:
+    for option in ("hydra/launcher=slurm", "sweep.detach=true"):
+        done = run_python(repository / "train.py", "model=baseline", option)
+        assert done.returncode == 2 and "are for sweeps; add -m" in done.stderr, done.stderr
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_what_slurm_refuses_is_one_sentence(train: Any, answering: Answering) -> None:

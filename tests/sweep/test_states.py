@@ -167,3 +167,34 @@ def test_five_hundred_jobs_take_a_second_or_two(tmp_path: Path, answering: Answe
     assert time.perf_counter() - start < 5
     assert [len(seen.named(name)) for name in ("finished", "queued")] == [500, 100]
     assert len(asked.read_text().splitlines()) == 1, "Slurm is asked once"
+
+
+def test_a_received_folder_neither_hangs_nor_floods(tmp_path: Path) -> None:
+    long = _made(tmp_path, "long", status="failed", error="x" * 1_000_000)
+    with (long / HOLDER_FILE).open("wb") as file:
+        file.truncate(1 << 36)
+    _made(tmp_path, "huge", status="running", step=1e300, steps=1e308, seconds_per_step=1e308)
+    states = _states(tmp_path)
+    assert len(states["long"].error) <= 1000 and math.isnan(states["huge"].steps)
+
+
+@pytest.mark.parametrize("jobs", [{"\ud800": None}, {"a\nb": None}, dict.fromkeys(map(str, range(20_001)))])
+def test_odd_jobs_are_none(tmp_path: Path, jobs: dict[str, None]) -> None:
+    (tmp_path / "sweep.json").write_text(
+        json.dumps({"program": "train", "arguments": [], "directory": "", "folder": "", "jobs": jobs})
+    )
+    with pytest.raises(UserError, match="it has no jobs"):
+        read_sweep(tmp_path)
+
+
+def test_the_whole_queue_is_seen(
+    tmp_path: Path, answering: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However a user lets squeue print, and whatever bytes a name has."""
+    monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
+    monkeypatch.setenv("LOGNAME", "nobody")
+    _record(tmp_path, {"a": "7_0"})
+    asked = answering("squeue", "printf '7_0|PENDING|\\377\\n'; echo ${SQUEUE_STATES-all} >> said.txt")
+    monkeypatch.chdir(tmp_path)
+    assert _states(tmp_path)["a"].name == "queued"
+    assert (tmp_path / "said.txt").read_text() == "all\n" and f"--user={os.getuid()}" in asked.read_text()

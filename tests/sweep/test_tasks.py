@@ -49,6 +49,7 @@ def test_tasks_follow_devices(
         ({"devices": "auto"}, {}, r"trainer.devices=auto means all GPUs .* give a number"),
         ({"devices": [0, 1]}, {}, r"trainer.devices=\[0, 1\] cannot be asked of Slurm"),
         ({"devices": 0}, {}, r"trainer.devices=0 cannot be asked of Slurm"),
+        ({"devices": 1, "num_nodes": -1}, {}, r"trainer.num_nodes must be a number of machines, not -1"),
     ],
 )
 def test_what_contradicts_is_refused(
