@@ -48,7 +48,9 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
 
 def steps_and_operations(cfg: DictConfig) -> tuple[int, float]:
     """Of a training: its steps, and the floating-point operations of one."""
-    pixels = cfg.data.batch_size * cfg.data.patch_size**2
+    trainer = cfg.trainer
+    batches = trainer.accumulate_grad_batches * trainer.devices * trainer.num_nodes
+    pixels = batches * cfg.data.batch_size * cfg.data.patch_size**2
     return cfg.trainer.max_steps, 2 * PASSES * macs(OmegaConf.to_yaml(cfg.model, resolve=True)) * pixels
 
 

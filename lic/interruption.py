@@ -9,7 +9,7 @@ from types import FrameType
 
 TIME_LIMIT = getattr(signal, "SIGUSR2", signal.SIGTERM)
 """What submitit has Slurm send before a job's time limit (``sbatch --signal``); Windows knows none."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, TIME_LIMIT)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, TIME_LIMIT)
 
 
 class Interrupted(BaseException):
@@ -50,7 +50,7 @@ def _on_signal(signum: int, frame: FrameType | None) -> None:
 
 def _heard() -> list[signal.Signals]:
     """The signals but those that whoever began the process has it ignore, as shells do behind an ``&``."""
-    return [signum for signum in _SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
+    return [signum for signum in SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def postponed() -> Iterator[None]:
     """Obey a signal that comes in the block at its end: it is short, and must not end half-way."""
     came: list[int] = []
     terminals = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set()
-    signals = [signum for signum in {*_SIGNALS, *terminals} if signal.getsignal(signum) is not signal.SIG_IGN]
+    signals = [signum for signum in {*SIGNALS, *terminals} if signal.getsignal(signum) is not signal.SIG_IGN]
     before = {signum: signal.signal(signum, lambda *of: came.append(of[0])) for signum in signals}
     try:
         yield

@@ -26,7 +26,7 @@ ID_FILE = "wandb-id.txt"
 _ID = re.compile(r"[a-z0-9]{8}", re.ASCII)
 _LONGEST_NAME = 128  # more are refused online; offline nobody says so
 _LONGEST_FINISH = 60.0  # seconds
-_REFUSAL = re.compile(r"returned error 4\d\d")
+_REFUSAL = re.compile(r"returned error 4(?!08|29)\d\d")  # those two mean that it is busy
 
 
 def wandb_mode() -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lic import interruption
 from lic.data.checks import PatchSource
 from lic.data.images import Channels, Pixels, to_batch, with_channels
 from lic.data.sources import ImageSet
@@ -71,7 +72,7 @@ class WholeImages(Dataset[Tensor]):
 
 def _leave_signals_to_the_parent(worker: int) -> None:
     """Terminals and schedulers signal all processes at once; the parent needs this one to end its step."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in interruption.SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
 
 

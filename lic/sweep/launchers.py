@@ -23,7 +23,10 @@ from lic.sweep.launcher import Job, Launcher
 from lic.sweep.record import SWEEP_FILE, Record, detached
 from lic.sweep.tasks import allotment
 
-_TOGETHER = ["--kill-on-bad-exit=1"]  # a task that fails would have the others wait for it
+_TOGETHER = ["--kill-on-bad-exit=1", "--wait=0"]
+"""A task that fails would have the others wait for it; the first goes on when the others are done."""
+
+_LONGEST_END = 120.0  # seconds
 
 _log = logging.getLogger(__name__)
 
@@ -72,8 +75,14 @@ class SlurmLauncher(Launcher):
         return None if queue is None else {folder for folder, number in numbers.items() if number in queue}
 
     def _check_known(self, record: Record) -> None:
-        sweep = Path(record.folder)
-        if unknown := sorted(slurm.of_folder(slurm.queue() or {}, sweep) - {*record.jobs.values()}):
+        sweep, known, deadline = Path(record.folder), {*record.jobs.values()}, time.monotonic() + _LONGEST_END
+        queue = slurm.queue() or {}
+        while any(job.state == "COMPLETING" for number, job in queue.items() if number in known):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(1)  # one that was told to end still saves its state, and is on no way
+            queue = slurm.queue() or {}
+        if unknown := sorted(slurm.of_folder(queue, sweep) - known):
             raise UserError(
                 f"Slurm has jobs of {sweep} that its {SWEEP_FILE} does not name, as the command that "
                 f"submitted them was killed: {', '.join(unknown)}; end them with lic sweep cancel "
@@ -126,7 +135,7 @@ class LocalLauncher(Launcher):
             signal.signal(signal.SIGINT, own)
 
     def _how_to_go_on(self, submitted: Mapping[Path, Any]) -> str:
-        for job in submitted.values():
+        for job in (job for job in submitted.values() if not job.done()):  # or its number may be another's
             with suppress(ProcessLookupError):
                 os.kill(int(job.job_id), signal.SIGTERM)  # submitit's process, which tells the job
         while not all(job.done() for job in submitted.values()):

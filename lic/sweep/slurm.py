@@ -63,7 +63,10 @@ def _environment() -> dict[str, str]:
 
 def ended_as(numbers: Iterable[str]) -> dict[str, str]:
     """How jobs ended ("FAILED", "OUT_OF_MEMORY", …), as far as Slurm still knows; it forgets in minutes."""
-    asked = ",".join(numbers)
+    arrays = {number.partition("_")[0] for number in numbers}  # a line has its limits
+    asked = ",".join(sorted(arrays))
+    if not asked:
+        return {}
     try:
         said = subprocess.run(
             ["squeue", f"--jobs={asked}", "--states=all", "--noheader", "--array", "--format=%i|%T"],

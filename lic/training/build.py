@@ -115,7 +115,7 @@ def build_trainer(cfg: DictConfig, training: Training, callbacks: list[Callback]
     if isinstance(training, SeveralOptimizers):  # Lightning refuses to accumulate for these
         training.accumulate = cfg.trainer.accumulate_grad_batches
         options["accumulate_grad_batches"] = 1
-    if cfg.trainer.get("sync_batchnorm"):
+    if cfg.trainer.sync_batchnorm:
         options["plugins"] = [*(cfg.trainer.get("plugins") or ()), SyncBatchNorm()]
     trainer: Trainer = instantiate(cfg.trainer, **options, logger=False, callbacks=callbacks)
     return trainer

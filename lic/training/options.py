@@ -29,6 +29,7 @@ _WHOLE_NUMBERS = {
     "data.epoch_batches": 1,
     "data.train_limit": 1,
 }
+_OF_DEVICES = ("gpu", "ddp")  # files of conf/trainer that say where to train, on the default schedule
 _MAY_BE_NULL = {"trainer.limit_val_batches", "data.epoch_batches", "data.train_limit"}  # all there are
 _INTERPOLATED = re.compile(r"\$\{(?:oc\.select:)?([\w.]+)")
 _OF_STARTS = {"upsample.weights", "upsample.freeze"}  # which lic.training.start_from reads
@@ -64,6 +65,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
             raise UserError(f"{key} must be a whole number from {low} on, not {value!r}.")
     _check_trainer(cfg.trainer)
     _check_devices(cfg.trainer)
+    _check_schedule()
     for name in cfg.classical:
         classical_codec(name)
     if cfg.trainer.precision not in PRECISIONS:
@@ -80,7 +82,8 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         raise UserError(f"ema must be a decay between 0 and 1 such as 0.999, or null, not {cfg.ema!r}.")
     if cfg.trainer.accelerator == "cpu" and cfg.trainer.devices in (-1, "auto"):
         raise UserError("On a CPU trainer.devices counts processes; give a number, as in trainer.devices=2.")
-    if in_sweep() and cfg.trainer.devices != 1 and "Slurm" not in HydraConfig.get().launcher._target_:
+    is_several = cfg.trainer.devices != 1 or cfg.trainer.num_nodes != 1
+    if in_sweep() and is_several and "Slurm" not in HydraConfig.get().launcher._target_:
         raise UserError(
             "A job of a sweep trains on one device, as nothing here starts more processes for it; leave out "
             "-m to train on several, or add hydra/launcher=slurm."
@@ -106,12 +109,23 @@ def _options(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _check_devices(trainer: DictConfig) -> None:
     """Refuse numbers of devices and machines that Lightning would not take, or in words of its own."""
-    devices, nodes = trainer.devices, trainer.get("num_nodes", 1)
+    devices, nodes = trainer.devices, trainer.num_nodes
     is_number = type(devices) is int and (devices > 0 or devices == -1)
     if not (is_number or devices == "auto" or OmegaConf.is_list(devices)):
         raise UserError(f"trainer.devices must be a number from 1 on, -1 for all, or a list, not {devices}.")
     if type(nodes) is not int or nodes < 1:
         raise UserError(f"trainer.num_nodes must be a number of machines, not {nodes}.")
+
+
+def _check_schedule() -> None:
+    """Refuse a choice of devices that would bring another schedule than the experiment's."""
+    chosen = HydraConfig.get().runtime.choices
+    if chosen.get("experiment") and chosen.get("trainer") in _OF_DEVICES:
+        raise UserError(
+            f"trainer={chosen['trainer']} would take the place of the schedule of experiment="
+            f"{chosen['experiment']}; give trainer.accelerator=gpu trainer.precision=auto, and for several "
+            "devices trainer.devices=4 trainer.sync_batchnorm=true."
+        )
 
 
 def _check_trainer(trainer: DictConfig) -> None:

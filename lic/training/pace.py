@@ -10,6 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from lic import interruption
 from lic.data.loading import Endless
+from lic.errors import UserError
 from lic.status import say_how_far
 from lic.training.base import Training
 from lic.training.processes import agreed
@@ -24,7 +25,17 @@ class Pace(Callback):
     """Times a rehearsal of the first step, which changes nothing, and logs how long all steps will take."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log one line; all processes take the steps, since batch normalization may be over all of them."""
+        """Log one line; all processes take the steps, since batch normalization may be over all of them.
+
+        Raises:
+            UserError: they begin at different steps, as a slow file system showed them different checkpoints.
+        """
+        last, first = agreed(trainer, trainer.global_step, -trainer.global_step)
+        if last != -first:
+            raise UserError(
+                f"The processes would go on from different checkpoints, of steps {-first} to {last}; start "
+                "again when all machines see the same files."
+            )
         steps = trainer.max_steps - trainer.global_step
         if steps < 1:
             return

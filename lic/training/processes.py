@@ -14,7 +14,8 @@ def agreed(trainer: Trainer, *numbers: int) -> list[int]:
     if trainer.world_size == 1:  # a GPU need not be waited for in every step
         return list(numbers)
     own = torch.tensor(numbers, device=trainer.strategy.root_device)
-    return cast(Tensor, trainer.strategy.reduce(own, reduce_op="max")).tolist()
+    distributed.all_reduce(own, distributed.ReduceOp.MAX)  # Lightning's reduce waits for all before it, too
+    return own.tolist()
 
 
 def means_of_all(trainer: Trainer, means: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -26,7 +27,8 @@ def means_of_all(trainer: Trainer, means: Mapping[str, Tensor]) -> dict[str, Ten
     if trainer.world_size == 1:
         return own
     stacked = torch.stack([value.float() for value in own.values()])
-    return dict(zip(own, cast(Tensor, trainer.strategy.reduce(stacked)), strict=True))
+    distributed.all_reduce(stacked)
+    return dict(zip(own, stacked / trainer.world_size, strict=True))
 
 
 def is_of_another(error: BaseException) -> bool:
@@ -45,7 +47,7 @@ def outlive(trainer: Trainer) -> None:
 def part(trainer: Trainer) -> None:
     """Leave the group of processes, all together: the first then evaluates, and the others are done.
 
-    As they end by themselves, one that left alone might wait for the first, and be taken for dead.
+    One that ended while others still reduce would be taken for dead.
     """
     if trainer.world_size > 1:
         distributed.destroy_process_group()
@@ -89,6 +91,8 @@ class _BatchNormOfAll(nn.BatchNorm2d):
         mean = _summed(x.float().sum(axes)) / count
         centred = x.float() - mean[:, None, None]
         variance = _summed(centred.square().sum(axes)) / count
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)

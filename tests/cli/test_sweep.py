@@ -66,6 +66,19 @@ def test_a_folder_that_is_no_sweep_is_refused(refused: Any, tmp_path: Path, comm
     assert "photos" in refused("sweep", command, "photos")
 
 
+def test_watching_goes_on_where_slurm_is_mute(lic: Any, made: Path, answering: Any) -> None:  # noqa: F811
+    asked = answering("squeue", f"[ $(wc -l < {made}/../../squeue.txt) -ge 2 ]")
+    code, out, _ = lic("sweep", "status", "multirun/x", "--watch", "--every", "1")
+    assert code == 0 and "Slurm does not answer" in out and len(asked.read_text().splitlines()) == 2
+
+
+def test_cancel_needs_an_answer_of_slurm(lic: Any, made: Path, answering: Any) -> None:  # noqa: F811
+    (made / ".submitit").mkdir()
+    answering("squeue", "exit 1")
+    code, _, err = lic("sweep", "cancel", "multirun/x")
+    assert code == 2 and "Slurm does not answer, so nothing was ended" in err
+
+
 def test_resume_shows_the_command_and_runs_it_where_it_was_given(
     lic: Any, made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ SlurmdParameters=config_overrides
 MpiDefault=none
 JobRequeue=1
 KillWait=10
+WaitTime=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 PartitionName=low Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE

@@ -42,7 +42,7 @@ def test_jobs_that_left_no_result_are_waited_for_no_longer(
     asked = answering("squeue", asks)
     done = train()
     assert done.returncode == 3, done.stderr
-    assert len(asked.read_text().splitlines()) == 4, "waiting thrice, and then how they ended"
+    assert len(asked.read_text().splitlines()) == 4, "before, waiting twice, and then how they ended"
     assert "2 jobs: 2 to submit, 0 queued or running already, 0 done." in done.stdout
     assert "Slurm does not answer; waiting until it does." in done.stdout
     for name in ("lambda-5", "lambda-10"):
@@ -152,11 +152,11 @@ def test_a_job_is_done_only_with_the_same_configuration(
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        (["data=folder", "data.root='photos/a',photos_a"], "Two jobs would have the folder"),
-        (["lambda=0.01,0.010"], "0.010: lambda=0.01"),
+        (["data=folder", "data.root=a/b,a_b", "sweep.detach=true"], "Two jobs would have the folder"),
+        (["lambda=0.01,0.010", "sweep.detach=true"], "Two jobs would have the folder lambda-0.01: "),
         (["model=glob(zzz*)"], "The sweep has no job"),
         (["sweep.name=a,b"], "sweep.name=a,b is of the sweep as a whole"),
-        (["hydra.launcher.timeout_min=1,2"], "is of the sweep as a whole; give it one value"),
+        (["hydra.launcher.timeout_min=1,2"], "Sweeping over Hydra's configuration is not supported"),
         (["trainer.num_nodes=0"], "trainer.num_nodes must be a number of machines, not 0"),
         (["trainer.num_nodes=two"], "trainer.num_nodes must be a number of machines, not two"),
     ],
