@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from lic.training.logs import quieten
 from lic.training.rate_distortion import RateDistortion
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & has it ignored, and lic keeps to that
 
 REPOSITORY = Path(__file__).parents[1]
 

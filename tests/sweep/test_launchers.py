@@ -174,6 +174,7 @@ def test_what_would_be_lost_is_refused(
 def test_a_signal_as_jobs_are_submitted_leaves_none_that_nobody_knows(
     train: Any, tmp_path: Path, answering: Answering, signum: str
 ) -> None:
+    answering("squeue", "true")
     answering("sbatch", f"echo Submitted batch job 7; kill -{signum} $PPID; sleep 0.2")
     done = train()
     assert done.returncode == {"INT": 130, "TERM": 143, "HUP": -1}[signum], done.stderr
@@ -226,7 +227,7 @@ def test_where_no_record_can_be_kept_nothing_begins(train: Any, answering: Answe
 def test_an_evaluation_goes_to_slurm_too(
     train: Any, answering: Answering, run_python: Any, repository: Path, tmp_path: Path
 ) -> None:
-    answering("squeue", "true")
+    answering("squeue", "case \"$@\" in *states*) echo '7_0|FAILED'; echo '7_1|FAILED';; esac")
     done = run_python(
         *(repository / "eval.py", "-m", "codec=jpeg,webp", "data=builtin"),
         *("hydra/launcher=slurm", "hydra.sweep.dir=evaluated"),
