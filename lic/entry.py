@@ -159,10 +159,8 @@ def user_message(error: BaseException) -> str | None:
     for cause in _causes(error):
         if isinstance(cause, UserError):
             return str(cause)
-    if isinstance(error, ValueError) and isinstance(
-        error.__cause__, OSError
-    ):  # a log that Hydra cannot begin
-        error = error.__cause__
+    if isinstance(error, ValueError) and isinstance(error.__cause__, OSError):
+        error = error.__cause__  # of a log that Hydra cannot begin
     if isinstance(error, OSError) and error.filename and error.errno in _ENVIRONMENT:
         return f"{error.filename}: {error.strerror}; check the path, its permissions and the free space."
     if _is_full_output(error):

@@ -38,7 +38,7 @@ _OF_HYDRA = re.compile(
     r"hydra\.(sweep\.(dir|subdir)|sweeper\.max_batch_size|launcher\.(partition|account|qos|constraint|gres|"
     r"timeout_min|max_num_timeout|signal_delay_s|nodes|\w+_per_\w+|mem_gb|array_parallelism|n_jobs))"
 )
-_NAMES = re.compile(r"[\w+-]+(/[\w+-]+)*(,[\w+-]+(/[\w+-]+)*)*", re.ASCII)
+_NAMES = re.compile(r"[\w+-]+(/[\w+-]+)*(,[\w+-]+(/[\w+-]+)*)*|glob\([\w+*?-]+\)", re.ASCII)
 
 
 def status(

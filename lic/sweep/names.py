@@ -64,9 +64,9 @@ def check_different(jobs: Sequence[Sequence[str]]) -> None:
     """
     if not jobs:
         raise UserError("The sweep has no job: one of its choices matches nothing.")
-    named: dict[str, Sequence[str]] = {}
+    named, swept = dict[str, Sequence[str]](), _swept_keys()
     for job in jobs:
-        name = _job_name(job, _swept_keys())
+        name = _job_name(job, swept)
         other = named.setdefault(name, job)
         if other is not job:
             raise UserError(
