@@ -59,6 +59,7 @@ def test_jobs_that_left_no_result_are_waited_for_no_longer(
         assert line in script
 
 
+@pytest.mark.slow
 def test_on_a_slow_file_system_a_result_is_waited_for(
     train: Any, answering: Answering, tmp_path: Path
 ) -> None:
@@ -170,6 +171,7 @@ def test_what_would_be_lost_is_refused(
     assert not submitted.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", ["INT", "TERM", "HUP"])
 def test_a_signal_as_jobs_are_submitted_leaves_none_that_nobody_knows(
     train: Any, tmp_path: Path, answering: Answering, signum: str
@@ -182,6 +184,7 @@ def test_a_signal_as_jobs_are_submitted_leaves_none_that_nobody_knows(
     assert signum == "HUP" or "The jobs go on at Slurm: `lic sweep status" in done.stderr
 
 
+@pytest.mark.slow
 def test_jobs_of_a_command_that_was_killed_as_it_submitted_them(
     train: Any, answering: Answering, run_python: Any, tmp_path: Path
 ) -> None:
@@ -224,6 +227,7 @@ def test_where_no_record_can_be_kept_nothing_begins(train: Any, answering: Answe
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and not submitted.exists(), done.stderr
 
 
+@pytest.mark.slow
 def test_an_evaluation_goes_to_slurm_too(
     train: Any, answering: Answering, run_python: Any, repository: Path, tmp_path: Path
 ) -> None:
@@ -252,6 +256,7 @@ def test_what_slurm_refuses_is_one_sentence(train: Any, answering: Answering) ->
     assert ours == f"Error: Slurm takes no such jobs ({slurms}); hydra.launcher.* has what is asked of it."
 
 
+@pytest.mark.slow
 def test_more_jobs_than_slurm_takes_in_an_array(train: Any, answering: Answering, tmp_path: Path) -> None:
     answering("sbatch", "echo 'sbatch: error: Invalid job array specification' >&2; exit 1")
     done = train("sweep.detach=true")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
+from torch import distributed
 
 from lic import interruption
 from lic.interruption import Interrupted
@@ -141,17 +142,20 @@ def test_a_validation_that_nobody_foresaw_is_finished_and_saved(
     assert stopping.images == 1 and step_of(tmp_path, "last") == 2
 
 
-def test_all_processes_end_with_the_signal_that_one_got(make_codec: Any, fit: Any, tmp_path: Path) -> None:
+def test_all_processes_end_with_the_signal_that_one_got(
+    make_codec: Any, fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Other(Callback):
         """A second process, which gets SIGINT before the third step."""
 
         def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-            def reduce(own: torch.Tensor, group: Any = None, reduce_op: Any = "mean") -> torch.Tensor:
-                other = torch.zeros_like(own).flatten()
+            def all_reduce(own: torch.Tensor, op: Any = distributed.ReduceOp.SUM) -> None:
+                other = torch.zeros_like(own)
                 other[0] = signal.SIGINT if trainer.global_step == 2 else 0
-                return own + other.view_as(own) if reduce_op == "sum" else own.maximum(other.view_as(own))
+                own.copy_(own.maximum(other) if op == distributed.ReduceOp.MAX else own + other)
 
-            trainer.strategy.reduce = reduce  # type: ignore[method-assign, assignment]
+            monkeypatch.setattr(distributed, "all_reduce", all_reduce)
+            monkeypatch.setattr(trainer.strategy, "reduce", lambda own, *_, **options: own)
             trainer.strategy.world_size = 2  # type: ignore[attr-defined]
 
     with interruption.handled(), pytest.raises(Interrupted) as stop:
