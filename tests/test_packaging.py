@@ -169,5 +169,6 @@ def test_processes_that_train_beside_the_first(installed: Installed, tmp_path: P
     """Lightning repeats the command line for each device."""
     devices = ("trainer.devices=2", "+trainer.strategy=ddp", "data.num_workers=1")
     done = installed("lic", "train", *NARROW, *QUICK, *devices, "lambda=0.01", "hydra.run.dir=run")
-    assert done.returncode == 0 and "GLOBAL_RANK: 1" in done.stderr + done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "test.json").exists()
+    assert list((tmp_path / "run").glob("*_ddp_process_1.log")), "the second's"
