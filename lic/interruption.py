@@ -48,9 +48,9 @@ def _on_signal(signum: int, frame: FrameType | None) -> None:
         os.write(2, f"\n{name}: ending after this step; {more} stops at once.\n".encode())
 
 
-def _heard() -> list[signal.Signals]:
-    """The signals but those that whoever began the process has it ignore, as shells do behind an ``&``."""
-    return [signum for signum in SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
+def _heard(*more: signal.Signals) -> list[signal.Signals]:
+    """The signals and ``more`` but those that the process was begun to ignore, as shells do behind an ``&``."""
+    return [signum for signum in (*SIGNALS, *more) if signal.getsignal(signum) is not signal.SIG_IGN]
 
 
 @contextmanager
@@ -76,9 +76,9 @@ def handled() -> Iterator[None]:
 def postponed() -> Iterator[None]:
     """Obey a signal that comes in the block at its end: it is short, and must not end half-way."""
     came: list[int] = []
-    terminals = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set()
-    signals = [signum for signum in {*SIGNALS, *terminals} if signal.getsignal(signum) is not signal.SIG_IGN]
-    before = {signum: signal.signal(signum, lambda *of: came.append(of[0])) for signum in signals}
+    terminals = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
+    heard = _heard(*terminals)
+    before = {signum: signal.signal(signum, lambda *of: came.append(of[0])) for signum in heard}
     try:
         yield
     finally:

@@ -28,23 +28,8 @@ def queue(user: int | None = None) -> dict[str, Queued] | None:
     Args:
         user: whose; this process's without.
     """
-    try:
-        said = subprocess.run(
-            [
-                "squeue",
-                f"--user={os.getuid() if user is None else user}",
-                "--noheader",
-                "--array",
-                "--format=%i|%T|%o",
-            ],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=_environment(),
-            timeout=_TIMEOUT,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
+    said = _asked(f"--user={os.getuid() if user is None else user}", "--format=%i|%T|%o")
+    if said is None or said.returncode:
         return None
     rows = (line.split("|", 2) for line in said.stdout.splitlines() if line.count("|") >= 2)
     return {number.strip(): Queued(state, Path(script.strip())) for number, state, script in rows}
@@ -56,9 +41,23 @@ def of_folder(queued: Mapping[str, Queued], sweep: Path) -> set[str]:
     return {number for number, job in queued.items() if job.script.is_relative_to(scripts)}
 
 
-def _environment() -> dict[str, str]:
-    """Without what a user lets squeue leave out: a job that is not seen would be submitted again."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("SQUEUE_")}
+def _asked(*words: str) -> subprocess.CompletedProcess[str] | None:
+    """What `squeue` answers, an element of an array on each line; None if it does not.
+
+    A user may let it leave jobs out, and one that is not seen would be submitted again.
+    """
+    try:
+        return subprocess.run(
+            ["squeue", *words, "--noheader", "--array"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env={key: value for key, value in os.environ.items() if not key.startswith("SQUEUE_")},
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def ended_as(numbers: Iterable[str]) -> dict[str, str]:
@@ -67,17 +66,8 @@ def ended_as(numbers: Iterable[str]) -> dict[str, str]:
     asked = ",".join(sorted(arrays))
     if not asked:
         return {}
-    try:
-        said = subprocess.run(
-            ["squeue", f"--jobs={asked}", "--states=all", "--noheader", "--array", "--format=%i|%T"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=_environment(),
-            timeout=_TIMEOUT,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
+    said = _asked(f"--jobs={asked}", "--states=all", "--format=%i|%T")
+    if said is None:
         return {}
     return dict(line.strip().split("|", 1) for line in said.stdout.splitlines() if "|" in line)
 
