@@ -49,7 +49,7 @@ def _on_signal(signum: int, frame: FrameType | None) -> None:
 
 
 def _heard(*more: signal.Signals) -> list[signal.Signals]:
-    """The signals and ``more`` but those that the process was begun to ignore, as shells do behind an ``&``."""
+    """The signals and ``more`` but those that the process was begun to ignore, as behind a shell's ``&``."""
     return [signum for signum in (*SIGNALS, *more) if signal.getsignal(signum) is not signal.SIG_IGN]
 
 
